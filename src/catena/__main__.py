@@ -1,0 +1,5 @@
+"""`python -m catena` is the `catena` command."""
+
+from catena.cli import main
+
+main()

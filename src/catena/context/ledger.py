@@ -1,0 +1,172 @@
+"""Which tool calls wait for their outputs, over a whole context (spec §3.4).
+
+A call and its output are two items that name the same `call_id`. A model may only be asked to go on when every call
+has its output and every output its call; the API's own messages tell which one is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Final, TypeAlias
+
+from catena.errors import BadRequest
+from catena.wire.response import Item
+
+__all__ = [
+    "NOTHING_OPEN",
+    "OUTPUT_OF",
+    "OpenCalls",
+    "answering",
+    "check_input",
+    "due",
+    "open_after",
+    "without_orphans",
+]
+
+OpenCalls: TypeAlias = Mapping[str, str]
+"""The `call_id` of each call that waits for its output, with the type of the call item; `due` are those that must not
+wait any longer."""
+
+NOTHING_OPEN: Final[OpenCalls] = {}
+
+OUTPUT_OF: Final = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "shell_call": "shell_call_output",
+    "local_shell_call": "local_shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+    "computer_call": "computer_call_output",
+}
+"""The item type that answers each type of call that a client runs."""
+
+# Goes before the type of a call that may be answered at any later time (spec §3.4.46).
+_ASYNC: Final = "async "
+
+_CALL_OF: Final = {output: call for call, output in OUTPUT_OF.items()}
+
+# How the API names each kind of call in its messages.
+_SPOKEN: Final = {
+    call: call.removesuffix("_call").replace("_", " ") + " call"
+    for call in OUTPUT_OF
+    if call != "custom_tool_call"
+} | {"custom_tool_call": "custom tool call"}
+
+
+def _call_id(item: Item) -> str:
+    # The legacy local shell names its call by `id` on the output (spec appendix A.2).
+    found = item.get("call_id")
+    if found is None and item.get("type") == "local_shell_call_output":
+        found = item.get("id")
+    return str(found)
+
+
+def _opens(item: Item) -> bool:
+    """Whether the item is a call that waits for an output. A call that was cut off in the middle is not one:
+    nobody could run it."""
+    return item.get("type") in OUTPUT_OF and item.get("status") != "incomplete"
+
+
+def _waiting_as(item: Item) -> str:
+    return f"{_ASYNC}{item['type']}" if item.get("async") else str(item["type"])
+
+
+def due(calls: OpenCalls) -> OpenCalls:
+    """The calls that must have their outputs before the model goes on."""
+    return {call_id: kind for call_id, kind in calls.items() if not kind.startswith(_ASYNC)}
+
+
+def open_after(before: OpenCalls, items: Iterable[Item]) -> OpenCalls:
+    """The calls that wait after `items`, which were checked when they came in."""
+    waiting: dict[str, str] | None = None
+    for item in items:
+        kind = item.get("type")
+        if kind in OUTPUT_OF and _opens(item):
+            waiting = dict(before) if waiting is None else waiting
+            waiting[_call_id(item)] = _waiting_as(item)
+        elif kind in _CALL_OF:
+            waiting = dict(before) if waiting is None else waiting
+            waiting.pop(_call_id(item), None)
+    return before if waiting is None else waiting
+
+
+def answering(before: OpenCalls, items: Sequence[Item]) -> Sequence[Item]:
+    """`items` from chat messages, their outputs in the kind of the calls of the chain that they answer.
+
+    A chat message does not tell that kind. One with the role `function` does not tell the call either: there is only
+    one that it can mean.
+    """
+    return [_answering(before, item) if item.get("type") in _CALL_OF else item for item in items]
+
+
+def _answering(before: OpenCalls, item: Item) -> Item:
+    call_id = item.get("call_id")
+    if call_id is None and len(before) == 1:
+        call_id = next(iter(before))
+        item = {name: value for name, value in item.items() if name != "name"}
+    kind = before.get(str(call_id), "").removeprefix(_ASYNC)
+    return {**item, "type": OUTPUT_OF[kind], "call_id": call_id} if kind else item
+
+
+def check_input(before: OpenCalls, items: Sequence[Item]) -> None:
+    """Raise BadRequest unless every call, of the chain and of `items`, has exactly its output."""
+    waiting = dict(before)
+    for item in items:
+        kind = item.get("type")
+        if kind in OUTPUT_OF:
+            if _opens(item):
+                waiting[_call_id(item)] = _waiting_as(item)
+        elif kind in _CALL_OF and not (kind == "function_call_output" and item.get("call_id") is None):
+            call_id = _call_id(item)
+            if waiting.pop(call_id, None) is None:
+                spoken = _SPOKEN[_CALL_OF[str(kind)]].replace("function call", "tool call")
+                output = _SPOKEN[_CALL_OF[str(kind)]] + " output"
+                raise BadRequest(f"No {spoken} found for {output} with call_id {call_id}.", param="input")
+    for call_id, kind in due(waiting).items():
+        raise BadRequest(f"No tool output found for {_SPOKEN[kind]} {call_id}.", param="input")
+    _check_reasoning(items)
+
+
+def _check_reasoning(items: Sequence[Item]) -> None:
+    for item, follower in zip_longest(items, items[1:]):
+        if item.get("type") != "reasoning" or "id" not in item:
+            continue
+        if follower is None or follower.get("role") in ("user", "system", "developer"):
+            raise BadRequest(
+                f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.",
+                param="input",
+            )
+
+
+def without_orphans(before: OpenCalls, items: Sequence[Item], answered: Iterable[str]) -> Sequence[Item]:
+    """`items` of a stored turn next to a deleted one, without the halves of pairs whose other half is gone.
+
+    An output goes when its call is not there; a call goes when it is among `answered`, the calls whose outputs went
+    with the deleted turn.
+    """
+    gone = set(answered)
+    waiting = set(before)
+    kept: list[Item] = []
+    for item in items:
+        kind = item.get("type")
+        if kind in OUTPUT_OF:
+            if _call_id(item) in gone:
+                continue
+            waiting.add(_call_id(item))
+        elif kind in _CALL_OF:
+            if _call_id(item) not in waiting:
+                continue
+            waiting.discard(_call_id(item))
+        kept.append(item)
+    return _without_bare_reasoning(kept) if len(kept) < len(items) else items
+
+
+def _without_bare_reasoning(items: Sequence[Item]) -> Sequence[Item]:
+    """Reasoning that led only to a call that is gone goes with it: engines refuse it alone."""
+    kept: list[Item] = []
+    for item in reversed(items):
+        follower = kept[-1] if kept else None
+        bare = item.get("type") == "reasoning" and (follower is None or follower.get("role") == "user")
+        if not bare:
+            kept.append(item)
+    return kept[::-1]

@@ -1,0 +1,90 @@
+"""Items and requests in the dialect of the Responses API itself, for an engine that speaks it.
+
+We keep the state, so the engine is sent the whole input with `store: false`. Item ids are ours and unknown to it,
+so they are left out; encrypted reasoning travels whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from catena.wire.request import CreateRequest
+from catena.wire.response import Item
+
+__all__ = ["lead", "options", "render"]
+
+_encode = msgspec.json.Encoder().encode
+
+# Handled here, not there: state, delivery and what belongs to this server's own clients.
+_OURS: Final = frozenset(
+    {
+        "background",
+        "client_metadata",
+        "context_management",
+        "conversation",
+        "input",
+        "metadata",
+        "model",
+        "previous_response_id",
+        "prompt",
+        "store",
+        "stream",
+        "stream_options",
+    }
+)
+
+# An approval names its request by id, and a legacy shell's output bears the id of its call.
+_NAMED_BY_ID: Final = frozenset({"mcp_approval_request", "local_shell_call_output"})
+
+
+def render(items: Sequence[Item]) -> bytes:
+    """The fragment of these items, as the engine takes them: without ids and names of speakers, and without calls that
+    were cut off."""
+    last = len(items) - 1
+    sent = [
+        item for place, item in enumerate(items) if not _cut_off(item) and not _spent(item, place == last)
+    ]
+    return _encode([_stateless(item) for item in sent])[1:-1]
+
+
+def lead(request: CreateRequest) -> list[bytes]:
+    """Nothing goes before the history: instructions are a setting of their own in this dialect."""
+    return []
+
+
+def _cut_off(item: Item) -> bool:
+    kind = item.get("type", "")
+    if kind == "reasoning":
+        # An engine that keeps no state can only take back reasoning that it sealed itself.
+        return not item.get("encrypted_content") and not item.get("content")
+    return bool(kind.endswith("_call")) and item.get("status") == "incomplete"
+
+
+def _spent(item: Item, last: bool) -> bool:
+    # What asks for a compaction has to come last, and did its work in the turn that it came with (spec §8.6).
+    return not last and item.get("type") == "compaction_trigger"
+
+
+def _stateless(item: Item) -> Item:
+    kind = item.get("type")
+    if kind in _NAMED_BY_ID:
+        return item
+    # A speaker's name is of the chat dialect; this one does not take it.
+    ours = ("id", "name") if kind == "message" else ("id",)
+    return {name: value for name, value in item.items() if name not in ours}
+
+
+def options(request: CreateRequest) -> dict[str, Any]:
+    """The request's settings as they were given, but for those that are this server's business."""
+    given = {
+        name: msgspec.to_builtins(value)
+        for name in CreateRequest.__struct_fields__
+        if name not in _OURS and (value := getattr(request, name)) is not None
+    }
+    include = list(given.get("include", ()))
+    if "reasoning.encrypted_content" not in include:
+        include.append("reasoning.encrypted_content")
+    return {**given, "include": include, "store": False}

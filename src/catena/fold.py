@@ -1,0 +1,439 @@
+"""The fold: an engine's chunks in, a response's events and the response itself out.
+
+A pure state machine: it awaits nothing and knows no clock, no store and no engine. Time and ids come in from
+outside, so that the same chunks make the same events again, byte for byte.
+
+    start ─► feed* ─► finish | fail | cancel ─► terminal
+
+Two rules hold everything together. All that changes the state of a response happens in this file. And the
+terminal event is a step of its own, so that the caller can commit the response before anybody hears its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from typing import Final
+
+from msgspec.structs import replace
+
+from catena.chunks import (
+    Annotation,
+    Boundary,
+    Chunk,
+    Finish,
+    ItemDone,
+    ItemEvent,
+    ItemStarted,
+    PartEnd,
+    ReasoningDelta,
+    RefusalDelta,
+    SummaryDelta,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from catena.compose import (
+    Counter,
+    ItemStatus,
+    OpenCall,
+    OpenItem,
+    OpenMessage,
+    OpenReasoning,
+    PassedOnItem,
+)
+from catena.errors import CatenaError
+from catena.ids import TurnIds, item_prefix
+from catena.wire import events as ev
+from catena.wire.response import (
+    IncompleteDetails,
+    InputTokensDetails,
+    Item,
+    OutputTokensDetails,
+    Response,
+    ResponseError,
+    ResponseStatus,
+    Usage,
+)
+
+__all__ = ["TERMINAL", "TRANSITIONS", "Fold"]
+
+TRANSITIONS: Final[dict[ResponseStatus, frozenset[ResponseStatus]]] = {
+    "queued": frozenset({"in_progress", "failed", "cancelled"}),
+    "in_progress": frozenset({"completed", "incomplete", "failed", "cancelled", "queued"}),
+    "completed": frozenset(),
+    "incomplete": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+"""The life of a response. `in_progress → queued` is a background run given back after a crash or a stop."""
+
+TERMINAL: Final = frozenset(status for status, onward in TRANSITIONS.items() if not onward)
+
+_TERMINAL_EVENTS: Final[dict[str, type[ev.Completed | ev.Incomplete]]] = {
+    "completed": ev.Completed,
+    "incomplete": ev.Incomplete,
+}
+
+_INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class Fold:
+    """One response being made.
+
+    `response` is what clients would read at this moment. `wrapped` names the custom tools that the engine sees
+    as functions.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        ids: TurnIds,
+        *,
+        wrapped: Set[str] = frozenset(),
+    ) -> None:
+        self._response = response
+        self._ids = ids
+        self._wrapped = wrapped
+        self._counter = Counter()
+        self._output: list[Item | None] = []
+        self._message: OpenMessage | None = None
+        self._reasoning: OpenReasoning | None = None
+        self._passed: PassedOnItem | None = None
+        self._calls: dict[int, OpenCall] = {}
+        self._closed_calls: set[int] = set()
+        self._phase: str | None = None
+        self._reason: str | None = None
+        self._error: CatenaError | None = None
+
+    # What the caller may ask at any moment
+
+    @property
+    def response(self) -> Response:
+        """The response as it stands, open items included as far as they came."""
+        if self._response.status in TERMINAL:
+            return self._response
+        return replace(self._response, output=self._snapshot())
+
+    @property
+    def next_sequence_number(self) -> int:
+        """The number that the next event will have."""
+        return self._counter.value
+
+    @property
+    def finished(self) -> bool:
+        """Whether the engine said why it stopped: without that, its stream was cut."""
+        return self._reason is not None
+
+    # The verbs
+
+    def start(self) -> list[ev.Event]:
+        """The opening events: created, queued where the response waits for a worker, in_progress."""
+        events: list[ev.Event] = [
+            ev.Created(response=self._response, sequence_number=self._counter.take()),
+        ]
+        if self._response.status == "queued":
+            events.append(ev.Queued(response=self._response, sequence_number=self._counter.take()))
+        else:
+            events.append(ev.InProgress(response=self._response, sequence_number=self._counter.take()))
+        return events
+
+    def begin(self) -> list[ev.Event]:
+        """A queued response is taken up."""
+        self._move("in_progress")
+        return [ev.InProgress(response=self._response, sequence_number=self._counter.take())]
+
+    def feed(self, chunks: Iterable[Chunk]) -> list[ev.Event]:
+        """The events that these chunks make. Raises ValueError for a chunk that cannot come now."""
+        events: list[ev.Event] = []
+        for chunk in chunks:
+            if type(chunk) is TextDelta and self._message is not None and chunk.text:
+                events += self._message.text(chunk)
+            else:
+                events += self._FEED[type(chunk)](self, chunk)
+        return events
+
+    def finish(self, now: int) -> list[ev.Event]:
+        """The engine has stopped by itself: close what is open and settle how the response ended."""
+        incomplete = _INCOMPLETE.get(self._reason or "")
+        events = self._close_all("incomplete" if incomplete else "completed")
+        if incomplete:
+            self._settle("incomplete", incomplete_details=IncompleteDetails(incomplete))
+            return events
+        if not self._output:
+            # An answer of no words is still an answer; a client that reads the first message must find one.
+            events += self._open_message().open()
+            events += self._close_all("completed")
+        self._settle("completed", completed_at=now)
+        return events
+
+    def stop(self, reason: str) -> list[ev.Event]:
+        """We stop the engine at a safe place; the response is incomplete for this reason."""
+        events = self._close_all("incomplete")
+        self._settle("incomplete", incomplete_details=IncompleteDetails(reason))
+        return events
+
+    def fail(self, error: CatenaError) -> list[ev.Event]:
+        """The run failed. What was produced is kept; open items stay incomplete."""
+        self._error = error
+        self._settle("failed", error=ResponseError(_response_error_code(error), error.message))
+        return []
+
+    def cancel(self) -> list[ev.Event]:
+        """The run was cancelled. What was produced is kept; open items stay incomplete."""
+        self._settle("cancelled", usage=None)
+        return []
+
+    def terminal(self) -> list[ev.Event]:
+        """The events that tell the end: to be told after the response is committed, and made anew if it could not
+        be."""
+        if self._response.status not in TERMINAL:
+            raise ValueError("the response has not ended")
+        number = self._counter.value
+        events: list[ev.Event] = []
+        if self._error is not None:
+            body = self._error.body()
+            events.append(
+                ev.ErrorEvent(
+                    code=body["code"],
+                    message=body["message"],
+                    param=body["param"],
+                    error=body,
+                    sequence_number=number,
+                )
+            )
+            number += 1
+        event: type[ev.TerminalEvent] = _TERMINAL_EVENTS.get(self._response.status, ev.Failed)
+        events.append(event(response=self._response, sequence_number=number))
+        return events
+
+    # One method for each kind of chunk
+
+    def _text(self, chunk: TextDelta) -> list[ev.Event]:
+        if not chunk.text and not chunk.logprobs:
+            return []
+        events = self._enter_message()
+        assert self._message is not None
+        return events + self._message.text(chunk)
+
+    def _refusal(self, chunk: RefusalDelta) -> list[ev.Event]:
+        if not chunk.text:
+            return []
+        events = self._enter_message()
+        assert self._message is not None
+        return events + self._message.refusal(chunk.text)
+
+    def _annotation(self, chunk: Annotation) -> list[ev.Event]:
+        events = self._enter_message()
+        assert self._message is not None
+        return events + self._message.annotate(chunk.annotation)
+
+    def _part_end(self, chunk: PartEnd) -> list[ev.Event]:
+        return [] if self._message is None else self._message.end_part()
+
+    def _raw_reasoning(self, chunk: ReasoningDelta) -> list[ev.Event]:
+        if not chunk.text:
+            return []
+        events = self._enter_reasoning()
+        assert self._reasoning is not None
+        return events + self._reasoning.raw(chunk.text)
+
+    def _summary(self, chunk: SummaryDelta) -> list[ev.Event]:
+        events = self._enter_reasoning()
+        assert self._reasoning is not None
+        return events + self._reasoning.summary(chunk.text, chunk.part)
+
+    def _tool_call(self, chunk: ToolCallDelta) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        call = self._calls.get(chunk.index)
+        if call is None:
+            if chunk.index in self._closed_calls:
+                return []  # it was closed as nothing can follow whole arguments but white space
+            if not chunk.name:
+                raise ValueError(f"a piece of tool call {chunk.index} came before its name")
+            events += self._leave()
+            call = self._open_call(chunk)
+            events += call.open()
+        if chunk.arguments:
+            events += call.piece(chunk.arguments)
+        return events
+
+    def _boundary(self, chunk: Boundary) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        if chunk.encrypted_content is not None:
+            events += self._enter_reasoning()
+            assert self._reasoning is not None
+            self._reasoning.encrypted_content = chunk.encrypted_content
+        self._phase = chunk.phase
+        return events + self._close_all("completed")
+
+    def _item_started(self, chunk: ItemStarted) -> list[ev.Event]:
+        events = self._close_all("completed")
+        return events + self._open_passed(chunk.item).open()
+
+    def _item_event(self, chunk: ItemEvent) -> list[ev.Event]:
+        if self._passed is None:
+            raise ValueError(f"an event {chunk.type!r} came for no item")
+        return self._passed.event(chunk)
+
+    def _item_done(self, chunk: ItemDone) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        if self._passed is None:
+            events += self._item_started(ItemStarted(chunk.item))
+        assert self._passed is not None
+        self._passed.final(chunk.item)
+        return events + self._close_all("completed")
+
+    def _usage(self, chunk: UsageReport) -> list[ev.Event]:
+        usage = Usage(
+            input_tokens=chunk.input_tokens,
+            output_tokens=chunk.output_tokens,
+            total_tokens=chunk.input_tokens + chunk.output_tokens,
+            input_tokens_details=InputTokensDetails(chunk.cached_tokens, chunk.cache_write_tokens),
+            output_tokens_details=OutputTokensDetails(chunk.reasoning_tokens),
+        )
+        self._response = replace(self._response, usage=usage)
+        return []
+
+    def _finish(self, chunk: Finish) -> list[ev.Event]:
+        self._reason = chunk.reason
+        return []
+
+    _FEED: Final[dict[type, Callable[..., list[ev.Event]]]] = {
+        TextDelta: _text,
+        RefusalDelta: _refusal,
+        Annotation: _annotation,
+        PartEnd: _part_end,
+        ReasoningDelta: _raw_reasoning,
+        SummaryDelta: _summary,
+        ToolCallDelta: _tool_call,
+        Boundary: _boundary,
+        ItemStarted: _item_started,
+        ItemEvent: _item_event,
+        ItemDone: _item_done,
+        UsageReport: _usage,
+        Finish: _finish,
+    }
+
+    # Opening and closing items
+
+    def _place(self) -> int:
+        """Reserve the next place in the output; an item's place is settled when it opens."""
+        self._output.append(None)
+        return len(self._output) - 1
+
+    def _open_message(self) -> OpenMessage:
+        item_id = self._ids.item("msg_")
+        self._message = OpenMessage(item_id, self._place(), self._counter, self._phase)
+        self._phase = None
+        return self._message
+
+    def _open_reasoning(self) -> OpenReasoning:
+        self._reasoning = OpenReasoning(self._ids.item("rs_"), self._place(), self._counter)
+        return self._reasoning
+
+    def _open_call(self, chunk: ToolCallDelta) -> OpenCall:
+        # An engine that knows custom tools itself sends the bare input, which may look like anything.
+        wrapped = not chunk.custom and chunk.name in self._wrapped
+        call = OpenCall(
+            self._ids.item("ctc_" if wrapped or chunk.custom else "fc_"),
+            self._place(),
+            self._counter,
+            call_id=chunk.call_id or self._ids.call(),
+            name=chunk.name,
+            namespace=chunk.namespace,
+            custom=chunk.custom,
+            wrapped=wrapped,
+        )
+        self._calls[chunk.index] = call
+        return call
+
+    def _open_passed(self, item: Item) -> PassedOnItem:
+        item_id = self._ids.item(item_prefix(str(item.get("type", "item"))))
+        self._passed = PassedOnItem(item_id, self._place(), self._counter, item)
+        return self._passed
+
+    def _enter_message(self) -> list[ev.Event]:
+        """Have a message open: the one that is, or a new one."""
+        if self._message is not None:
+            return []
+        events = self._leave()
+        return events + self._open_message().open()
+
+    def _enter_reasoning(self) -> list[ev.Event]:
+        """Have reasoning open: that which is, or new one."""
+        if self._reasoning is not None:
+            return []
+        events = self._leave()
+        return events + self._open_reasoning().open()
+
+    def _leave(self) -> list[ev.Event]:
+        """Close what is open, but for tool calls that are not whole: pieces of parallel calls may interleave, with
+        each other and with text."""
+        events: list[ev.Event] = []
+        for item in (self._reasoning, self._message, self._passed):
+            if item is not None:
+                events += self._close(item, "completed")
+        self._reasoning = self._message = self._passed = None
+        return events + self._close_whole_calls()
+
+    def _close_whole_calls(self) -> list[ev.Event]:
+        """Close the calls to which nothing can be added, so that clients hear of them at once."""
+        events: list[ev.Event] = []
+        for index, call in list(self._calls.items()):
+            if call.is_whole():
+                events += self._close(call, "completed")
+                self._closed_calls.add(index)
+                del self._calls[index]
+        return events
+
+    def _close_all(self, status: ItemStatus) -> list[ev.Event]:
+        events: list[ev.Event] = []
+        for item in self._open_items():
+            events += self._close(item, status)
+        self._reasoning = self._message = self._passed = None
+        self._closed_calls.update(self._calls)
+        self._calls.clear()
+        return events
+
+    def _close(self, item: OpenItem, status: ItemStatus) -> list[ev.Event]:
+        events = item.close(status)
+        done = events[-1]
+        assert isinstance(done, ev.OutputItemDone)
+        self._output[item.index] = done.item
+        return events
+
+    def _open_items(self) -> list[OpenItem]:
+        slots = (self._reasoning, self._message, self._passed)
+        return [*(item for item in slots if item is not None), *self._calls.values()]
+
+    # The state of the response
+
+    def _snapshot(self) -> list[Item]:
+        output = list(self._output)
+        for item in self._open_items():
+            output[item.index] = item.partial()
+        return [item for item in output if item is not None]
+
+    def _move(self, status: ResponseStatus) -> None:
+        if status not in TRANSITIONS[self._response.status]:
+            raise ValueError(f"a response that is {self._response.status} cannot become {status}")
+        self._response = replace(self._response, status=status)
+
+    def _settle(self, status: ResponseStatus, **changes: object) -> None:
+        """Move to a terminal status. A response that ended but could not be committed may still fail."""
+        output = self._snapshot() if self._response.status not in TERMINAL else self._response.output
+        if self._response.status in TERMINAL and status == "failed":
+            self._response = replace(
+                self._response, status="in_progress", completed_at=None, incomplete_details=None
+            )
+        self._move(status)
+        self._response = replace(self._response, output=output, **changes)
+
+
+def _response_error_code(error: CatenaError) -> str:
+    """The nearest of the official codes of a failed response (spec §2.1.23)."""
+    if error.code in ("rate_limit_exceeded", "invalid_prompt", "server_error"):
+        return error.code
+    if error.http_status == 429:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if 400 <= error.http_status < 500 else "server_error"

@@ -1,0 +1,32 @@
+"""What becomes of a run whose server died: pure.
+
+Its log has the chunks that its engine had sent. Folded again, they are the response as far as it came, with the same
+events under the same numbers as were told before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from catena.chunks import Chunk
+from catena.errors import CatenaError
+from catena.fold import Fold
+from catena.ids import TurnIds
+from catena.journal import record
+from catena.wire.response import Response
+
+__all__ = ["failed_with_what_it_had"]
+
+
+def failed_with_what_it_had(
+    response: Response, ids: TurnIds, chunks: Sequence[Chunk], error: CatenaError
+) -> tuple[Response, bytes]:
+    """The response of a run that was cut off, failed by `error`, and the journal of its events."""
+    queued = response.background
+    before = replace(response, status="queued" if queued else "in_progress", output=[])
+    wrapped = {tool["name"] for tool in response.tools if tool.get("type") == "custom"}
+    fold = Fold(before, ids, wrapped=wrapped)
+    events = [*fold.start(), *(fold.begin() if queued else ()), *fold.feed(chunks), *fold.fail(error)]
+    return fold.response, record([*events, *fold.terminal()])

@@ -1,0 +1,187 @@
+"""The server, put together: settings in, a running server out. The only place that names concrete adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from catena.config import Config, UpstreamSettings, database_path
+from catena.embedded import EmbeddedEngine
+from catena.history import History
+from catena.prefix import PrefixCache
+from catena.run import RunSettings
+from catena.runs import BackgroundSettings, Runs
+from catena.store import Store
+from catena.store.sqlite import SqliteStore
+from catena.upstream import Upstream
+from catena.upstream.chat import ChatUpstream
+from catena.upstream.embedded import EmbeddedUpstream
+from catena.upstream.engine import Access
+from catena.upstream.http import Timeouts
+from catena.upstream.responses import ResponsesUpstream
+from catena.upstream.routing import Route, Router
+from catena.web.app import App
+from catena.web.chat import ChatRoutes
+from catena.web.forward import ForwardRoutes
+from catena.web.keys import DEFAULT_PROJECT, EVERYTHING, READ_ONLY, Grant, Keys
+from catena.web.models import ModelRoutes
+from catena.web.responses import ResponseRoutes
+from catena.web.routes import Routes
+from catena.worker import Worker
+
+__all__ = ["HttpServer", "bind", "build_app", "event_loop", "open_app", "serve"]
+
+log = logging.getLogger("catena")
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, which says when it is ready."""
+
+    def __init__(self, app: App, *, stop_within: float = 10.0) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=max(1, round(stop_within)),
+            )
+        )
+        self.ready = asyncio.Event()
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._app.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._app.start()
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def build_app(config: Config, store: Store, router: Router) -> App:
+    """The application over parts that are open."""
+    runs = Runs(
+        store,
+        router,
+        History(store, PrefixCache(config.chains.cache_bytes)),
+        settings=RunSettings(
+            grace=config.streams.grace_seconds,
+            lease=config.background.lease_seconds,
+            log_every=config.streams.log_seconds,
+        ),
+        background=BackgroundSettings(
+            concurrency=config.background.concurrency,
+            queue=config.background.queue,
+            tries=config.background.tries,
+            keep_unstored=config.background.keep_unstored_seconds,
+        ),
+        require_same_model=config.chains.require_same_model,
+    )
+    worker = Worker(runs)
+
+    async def close() -> None:
+        await worker.stop()
+        await runs.close()
+
+    routes = Routes()
+    ResponseRoutes(runs, done_sentinel=config.server.done_sentinel).register(routes)
+    ChatRoutes(runs).register(routes)
+    ModelRoutes(router).register(routes)
+    ForwardRoutes(router).register(routes)
+    return App(
+        routes,
+        _keys(config),
+        max_body=config.server.max_body_bytes,
+        ping=config.streams.ping_seconds,
+        on_start=worker.start,
+        on_close=close,
+    )
+
+
+def _keys(config: Config) -> Keys:
+    grants = {}
+    if config.server.api_key:
+        grants[config.server.api_key] = Grant(DEFAULT_PROJECT, EVERYTHING)
+    if config.server.read_only_api_key:
+        grants[config.server.read_only_api_key] = Grant(DEFAULT_PROJECT, READ_ONLY)
+    return Keys(grants)
+
+
+@contextlib.asynccontextmanager
+async def open_app(config: Config) -> AsyncIterator[App]:
+    """The application with its store and engines open, for as long as the context lasts."""
+    async with contextlib.AsyncExitStack() as stack:
+        path = database_path(config)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = await SqliteStore.open(path, durability=config.store.durability)
+        stack.push_async_callback(store.close)
+        upstreams: dict[str, Upstream] = {}
+        for name, settings in (config.upstreams or {"embedded": UpstreamSettings(kind="embedded")}).items():
+            upstreams[name] = _upstream(name, settings)
+            stack.push_async_callback(upstreams[name].close)
+        routes = {
+            name: Route(upstreams[route.upstream], route.model) for name, route in config.models.items()
+        }
+        default = config.default_upstream or next(iter(upstreams))
+        yield build_app(config, store, Router(routes, Route(upstreams[default])))
+
+
+def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
+    if settings.kind == "embedded":
+        model = Path(settings.model_path) if settings.model_path else None
+        return EmbeddedUpstream(name, EmbeddedEngine(model, context=settings.context_tokens))
+    access: Access = {
+        "key": settings.key or (os.environ.get(settings.key_env) if settings.key_env else None),
+        "timeouts": Timeouts(
+            connect=settings.connect_timeout,
+            first=settings.first_timeout,
+            between=settings.between_timeout,
+        ),
+    }
+    if settings.kind == "responses":
+        return ResponsesUpstream(name, settings.urls, **access)
+    return ChatUpstream(
+        name,
+        settings.urls,
+        parse_think=settings.parse_think,
+        max_tokens_field=settings.max_tokens_field,
+        **access,
+    )
+
+
+def bind(config: Config) -> socket.socket:
+    """The listening socket. Raises OSError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((config.server.host, config.server.port))
+    listening.listen(2048)
+    listening.setblocking(False)
+    return listening
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The fastest event loop that this platform has."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def serve(app: App, sockets: Sequence[socket.socket], *, stop_within: float) -> None:
+    """Answer until a signal says stop; then give what is under way `stop_within` seconds."""
+    await HttpServer(app, stop_within=stop_within).serve(sockets=list(sockets))

@@ -1,0 +1,67 @@
+-- Projects and their turns. A turn points at its parent by row number; ids are for the outside.
+
+CREATE TABLE projects (
+  name TEXT PRIMARY KEY,
+  number INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE turns (
+  number INTEGER PRIMARY KEY,
+  tree TEXT NOT NULL,
+  id TEXT NOT NULL,
+  project INTEGER NOT NULL,
+  parent INTEGER,
+  door INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  listed INTEGER NOT NULL,
+  deleted INTEGER NOT NULL DEFAULT 0,
+  input BLOB,
+  output BLOB,
+  fields BLOB,
+  cuts BLOB,
+  -- where the large payloads of this turn belong: [column, path, hash], …
+  payloads BLOB,
+  -- the run, while it goes on: whose it is, until when, and what is needed to begin it again
+  owner TEXT,
+  lease_until REAL,
+  fence INTEGER NOT NULL DEFAULT 0,
+  tries INTEGER NOT NULL DEFAULT 0,
+  request BLOB
+);
+
+CREATE UNIQUE INDEX turns_by_id ON turns (tree, id);
+CREATE INDEX turns_listed ON turns (project, number) WHERE listed;
+CREATE INDEX turns_running ON turns (number) WHERE status < 2;
+
+-- Large payloads, once for each tree and content.
+CREATE TABLE payloads (
+  tree TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (tree, hash)
+) WITHOUT ROWID;
+
+CREATE TABLE payload_uses (
+  tree TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  turn INTEGER NOT NULL,
+  PRIMARY KEY (tree, hash, turn)
+) WITHOUT ROWID;
+
+-- Items whose id does not tell their turn: clients chose it, or brought it along from another turn.
+CREATE TABLE foreign_items (
+  project INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  turn INTEGER NOT NULL,
+  PRIMARY KEY (project, id, turn)
+) WITHOUT ROWID;
+
+-- What an engine sent so far, while a run goes on.
+CREATE TABLE logs (
+  turn INTEGER NOT NULL,
+  batch INTEGER NOT NULL,
+  chunks BLOB NOT NULL,
+  PRIMARY KEY (turn, batch)
+) WITHOUT ROWID;

@@ -1,0 +1,45 @@
+"""The embedded model as an upstream: a chat engine like any other, which is started when it is first needed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+
+from catena.chunks import Chunk
+from catena.embedded import EmbeddedEngine
+from catena.upstream import Dialect, ModelInfo, Prompt
+from catena.upstream.chat import ChatUpstream
+
+__all__ = ["EmbeddedUpstream"]
+
+
+class EmbeddedUpstream:
+    """Any model name is answered for by the one model that there is."""
+
+    dialect: Dialect = "chat"
+
+    def __init__(self, name: str, engine: EmbeddedEngine) -> None:
+        self.name = name
+        self._engine = engine
+        self._chat = ChatUpstream(name, [engine.base_url], key=engine.key, parse_think=False)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+        """The model's answer; see `Upstream.stream`. Raises UpstreamError where the engine cannot run here."""
+        await self._engine.start()
+        async with contextlib.aclosing(self._chat.stream(prompt)) as answer:
+            async for chunks in answer:
+                yield chunks
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The one model, whether it runs already or not."""
+        return [ModelInfo(self._engine.name, owned_by="catena")]
+
+    async def forward(self, path: str, body: bytes) -> tuple[int, str, bytes]:
+        """What the engine answers to `path`; it has few others than chat."""
+        await self._engine.start()
+        return await self._chat.forward(path, body)
+
+    async def close(self) -> None:
+        """End the engine's process."""
+        await self._chat.close()
+        await self._engine.close()

@@ -1,0 +1,167 @@
+"""`/v1/chat/completions`: turns of the same chains in another dialect (spec §1.3, §11).
+
+A completion's `id` can be continued at once, so it is stored unless `store` is false. Listed, and retrieved here, is
+only what was created with an explicit `store: true`, as the official API does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from msgspec.structs import replace
+
+from catena.admission import check_supported
+from catena.errors import BadRequest, NotFound
+from catena.planning import Order, Plan
+from catena.run import Run
+from catena.runs import Runs
+from catena.store import Page, Turn
+from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.responses import context_items, page_of, response_of
+from catena.web.routes import Routes
+from catena.wire.chat import ChatRequest, decode_chat, decode_update
+from catena.wire.chat_turn import create_request, extra_options
+from catena.wire.completion import completion, stored_completion
+from catena.wire.completion_stream import ChunkWriter
+from catena.wire.request import require_tool_choice
+from catena.wire.response import stored_fields
+from catena.wire.transcript import messages_of
+
+__all__ = ["ChatRoutes"]
+
+_OPENING_EVENTS = 2
+"""The events that every run begins with, before its engine has said anything."""
+
+
+class ChatRoutes:
+    """The handlers of one server."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._store = runs.store
+
+    def register(self, routes: Routes) -> None:
+        path = "/v1/chat/completions"
+        one = "/v1/chat/completions/{completion_id}"
+        read, write = "api.responses.read", "api.responses.write"
+        routes.add("POST", path, self.create, scope=write)
+        routes.add("GET", path, self.list, scope=read)
+        routes.add("GET", one, self.retrieve, scope=read)
+        routes.add("POST", one, self.update, scope=write)
+        routes.add("DELETE", one, self.delete, scope=write)
+        routes.add("GET", f"{one}/messages", self.messages, scope=read)
+
+    async def create(self, request: Request) -> Reply | Stream:
+        asked = decode_chat(await request.body())
+        run = self._runs.begin(await self._plan(request.project, asked))
+        legacy_calls = asked.functions is not None
+        if not asked.stream:
+            with request.on_disconnect(run.cancel):
+                return json_reply(completion(await run.complete(), legacy_calls=legacy_calls))
+        writer = ChunkWriter(run.response, usage=asked.includes_usage, legacy_calls=legacy_calls)
+        await _begun(run, request)
+        return Stream(_frames(run, writer))
+
+    async def _plan(self, project: str, asked: ChatRequest) -> Plan:
+        turn = create_request(asked)
+        check_supported(turn)
+        require_tool_choice(turn)
+        try:
+            order = Order(
+                request=turn, door="chat", listed=asked.store is True, extra_options=extra_options(asked)
+            )
+            return await self._runs.plan(project, order)
+        except BadRequest as error:
+            # What is called input elsewhere are messages here.
+            if error.param == "input":
+                error.param = "messages"
+            raise
+
+    async def list(self, request: Request) -> Reply:
+        query = request.query()
+        page = Page(
+            limit=query.integer("limit", 20, least=1, most=100),
+            after=query.one("after"),
+            ascending=query.choice("order", "asc", ("asc", "desc")) == "asc",
+        )
+        turns, has_more = await self._store.list_listed(
+            request.project, page, model=query.one("model"), metadata=query.keyed("metadata")
+        )
+        return json_reply(
+            {
+                "object": "list",
+                "data": [stored_completion(response_of(turn)) for turn in turns],
+                "first_id": turns[0].id if turns else None,
+                "last_id": turns[-1].id if turns else None,
+                "has_more": has_more,
+            }
+        )
+
+    async def retrieve(self, request: Request) -> Reply:
+        return json_reply(stored_completion(response_of(await self._turn(request))))
+
+    async def update(self, request: Request) -> Reply:
+        changed = decode_update(await request.body())
+        turn = await self._turn(request)
+        response = replace(response_of(turn), metadata=changed.metadata or {})
+        if not await self._store.set_fields(request.project, turn.id, stored_fields(response)):
+            raise _not_found(turn.id)
+        return json_reply(stored_completion(response))
+
+    async def delete(self, request: Request) -> Reply:
+        turn = await self._turn(request)
+        if turn.id in self._runs.active:
+            # Committed, but not yet over: its run would remember it again.
+            raise BadRequest("Cannot delete an in-flight completion.")
+        await self._store.delete(request.project, turn.id)
+        self._runs.history.forget(request.project, turn.id)
+        return json_reply({"id": turn.id, "object": "chat.completion.deleted", "deleted": True})
+
+    async def messages(self, request: Request) -> Reply:
+        query = request.query()
+        limit = query.integer("limit", 20, least=1, most=100)
+        order = query.choice("order", "asc", ("asc", "desc"))
+        turn = await self._turn(request)
+        chain = await self._store.load_chain(request.project, turn.id)
+        messages = [
+            {"id": f"{turn.id}-{place}", **message}
+            for place, message in enumerate(messages_of(context_items(chain)))
+        ]
+        if order == "desc":
+            messages.reverse()
+        return json_reply(page_of(messages, limit=limit, after=query.one("after")))
+
+    async def _turn(self, request: Request) -> Turn:
+        (completion_id,) = request.path_ids
+        turn = await self._store.load(request.project, completion_id)
+        if turn is None or not turn.listed:
+            raise _not_found(completion_id)
+        return turn
+
+
+def _not_found(completion_id: str) -> NotFound:
+    return NotFound(f"Completion with id '{completion_id}' not found.")
+
+
+async def _begun(run: Run, request: Request) -> None:
+    """Start a run and wait until its engine has said something.
+
+    Raises the error of a run that failed before: no byte was sent yet, so it still gets its own status. Nobody knows
+    the id of such a run, so it ends at once when its client goes.
+    """
+    run.start()
+    with request.on_disconnect(run.cancel):
+        await run.feed.reaches(_OPENING_EVENTS)
+    if run.error is not None and not run.response.output:
+        raise run.error
+
+
+async def _frames(run: Run, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
+    """A run's events as frames of a chat stream; those that are there at the same moment go in one piece."""
+    with run.followed():
+        async with contextlib.aclosing(run.feed.follow()) as batches:
+            async for batch in batches:
+                frames = writer.frames(batch)
+                if frames:
+                    yield frames

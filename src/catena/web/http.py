@@ -1,0 +1,189 @@
+"""Requests and replies over ASGI, with no more in between than what pays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from catena.errors import BadRequest, PayloadTooLarge
+
+__all__ = ["Handler", "Receive", "Reply", "Request", "Scope", "Send", "Stream", "json_reply"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole reply. Header names are lower-case."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """A reply in pieces; each is written as one. The generator is closed when the client is gone."""
+
+    pieces: AsyncGenerator[bytes, None]
+    content_type: str = "text/event-stream; charset=utf-8"
+
+
+def json_reply(body: Any, status: int = 200) -> Reply:
+    """Anything that msgspec can encode, as a JSON reply."""
+    return Reply(_encode(body), status)
+
+
+class Request:
+    """One request: its method, its path, its body within bounds, who sent it."""
+
+    __slots__ = ("_max_body", "_receive", "path_ids", "project", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, *, max_body: int, request_id: str) -> None:
+        self.scope = scope
+        self.request_id = request_id
+        self.project = ""
+        self.path_ids: Sequence[str] = ()
+        self._receive = receive
+        self._max_body = max_body
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def path(self) -> str:
+        return str(self.scope["path"])
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this lower-case name."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return None
+
+    async def body(self) -> bytes:
+        """The whole body. Raises PayloadTooLarge, before reading it where its length is told."""
+        told = self.header(b"content-length")
+        if told is not None and told.isdigit() and int(told) > self._max_body:
+            raise self._too_large()
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+        pieces, size = [body], len(body)
+        while message.get("more_body"):
+            message = await self._receive()
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > self._max_body:
+                raise self._too_large()
+        return b"".join(pieces)
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"The request body is larger than this server accepts: {self._max_body} bytes. Send less, or raise "
+            "`server.max_body_bytes`.",
+            code="request_too_large",
+        )
+
+    def query(self) -> Query:
+        """The query string."""
+        return Query(self.scope["query_string"].decode("latin-1"))
+
+    @contextlib.contextmanager
+    def on_disconnect(self, callback: Callable[[], object]) -> Iterator[None]:
+        """While inside, call `callback` if the client goes away. The body must have been read."""
+        watcher = asyncio.ensure_future(self._disconnected())
+        watcher.add_done_callback(lambda done: None if done.cancelled() else callback())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Query:
+    """A query string, read by name. Arrays come as `name[]=a&name[]=b` or `name=a&name=b` (spec §1.1.8)."""
+
+    def __init__(self, text: str) -> None:
+        self.pairs = parse_qsl(text, keep_blank_values=True)
+
+    def one(self, name: str) -> str | None:
+        return next((value for key, value in self.pairs if key == name), None)
+
+    def many(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key in (name, f"{name}[]")]
+
+    def keyed(self, name: str) -> dict[str, str]:
+        """What was sent as `name[key]=value`."""
+        opening = f"{name}["
+        return {
+            key[len(opening) : -1]: value
+            for key, value in self.pairs
+            if key.startswith(opening) and key.endswith("]") and key != f"{name}[]"
+        }
+
+    def flag(self, name: str) -> bool:
+        """A boolean; absent is false. Raises BadRequest for anything but true and false."""
+        value = self.one(name)
+        if value not in (None, "", "true", "false", "True", "False", "1", "0"):
+            raise BadRequest(
+                f"Invalid type for '{name}': expected a boolean, but got a string instead.",
+                param=name,
+                code="invalid_type",
+            )
+        return value in ("true", "True", "1")
+
+    def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
+        """A bounded integer. Raises BadRequest in the official wording."""
+        text = self.one(name)
+        if text is None or text == "":
+            return default
+        try:
+            value = int(text)
+        except ValueError:
+            raise BadRequest(
+                f"Invalid type for '{name}': expected an integer, but got a string instead.",
+                param=name,
+                code="invalid_type",
+            ) from None
+        if value < least:
+            raise _out_of_bounds(name, "below minimum", f">= {least}", value, "integer_below_min_value")
+        if most is not None and value > most:
+            raise _out_of_bounds(name, "above maximum", f"<= {most}", value, "integer_above_max_value")
+        return value
+
+    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
+        """One of a few words. Raises BadRequest in the official wording."""
+        value = self.one(name)
+        if value is None or value == "":
+            return default
+        if value not in allowed:
+            spoken = " and ".join(f"'{word}'" for word in allowed)
+            raise BadRequest(
+                f"Invalid value: '{value}'. Supported values are: {spoken}.", param=name, code="invalid_value"
+            )
+        return value
+
+
+def _out_of_bounds(name: str, what: str, bound: str, value: int, code: str) -> BadRequest:
+    return BadRequest(
+        f"Invalid '{name}': integer {what} value. Expected a value {bound}, but got {value} instead.",
+        param=name,
+        code=code,
+    )
+
+
+Handler: TypeAlias = Callable[[Request], Awaitable["Reply | Stream"]]

@@ -1,0 +1,232 @@
+"""`/v1/responses`: create, retrieve, delete, input items (spec §1.1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final, get_args
+
+import msgspec
+
+from catena import sse
+from catena.admission import check_supported
+from catena.errors import BadRequest, NotFound
+from catena.journal import replay
+from catena.planning import Order, Plan
+from catena.run import Run
+from catena.runs import Runs, not_in_background
+from catena.store import Turn
+from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.routes import Routes
+from catena.wire import wording
+from catena.wire.events import Event, encode_event, event_type
+from catena.wire.items import listed_item
+from catena.wire.request import Includable, decode_create, require_input
+from catena.wire.response import Item, Response, whole_response
+
+__all__ = ["ResponseRoutes", "context_items", "event_frames", "page_of", "response_of"]
+
+_INCLUDABLE: Final = get_args(Includable)
+
+_DONE: Final = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+_decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+class ResponseRoutes:
+    """The handlers of one server."""
+
+    def __init__(self, runs: Runs, *, done_sentinel: bool = False) -> None:
+        self._runs = runs
+        self._store = runs.store
+        self._done_sentinel = done_sentinel
+
+    def register(self, routes: Routes) -> None:
+        path = "/v1/responses"
+        one = "/v1/responses/{response_id}"
+        read, write = "api.responses.read", "api.responses.write"
+        routes.add("POST", path, self.create, scope=write)
+        routes.add("GET", one, self.retrieve, scope=read)
+        routes.add("DELETE", one, self.delete, scope=write)
+        routes.add("POST", f"{one}/cancel", self.cancel, scope=write)
+        routes.add("GET", f"{one}/input_items", self.input_items, scope=read)
+
+    async def create(self, request: Request) -> Reply | Stream:
+        asked = decode_create(await request.body())
+        check_supported(asked)
+        plan = await self._runs.plan(request.project, Order(request=asked))
+        require_input(asked)
+        if asked.background:
+            return await self._in_background(plan)
+        run = self._runs.begin(plan)
+        if not asked.stream:
+            with request.on_disconnect(run.cancel):
+                return Reply(_encode(await run.complete()))
+        run.start()
+        if not await run.feed.reaches(0):
+            assert run.error is not None
+            raise run.error
+        return Stream(event_frames(run, done_sentinel=self._done_sentinel))
+
+    async def _in_background(self, plan: Plan) -> Reply | Stream:
+        run = await self._runs.submit(plan)
+        if plan.request.stream:
+            return Stream(event_frames(run, done_sentinel=self._done_sentinel))
+        return Reply(_encode(plan.response))
+
+    async def cancel(self, request: Request) -> Reply:
+        (response_id,) = request.path_ids
+        run = self._running(request.project, response_id)
+        if run is not None:
+            return Reply(_encode(await self._runs.cancel(run)))
+        response = response_of(await self._turn(request.project, response_id))
+        if not response.background:
+            raise not_in_background()
+        return Reply(_encode(response))
+
+    async def retrieve(self, request: Request) -> Reply | Stream:
+        (response_id,) = request.path_ids
+        query = request.query()
+        _check_include(query.many("include"))
+        if query.flag("stream"):
+            after = query.integer("starting_after", -1, least=0)
+            return await self._followed(request.project, response_id, after + 1)
+        return Reply(_encode(await self._response(request.project, response_id)))
+
+    async def _followed(self, project: str, response_id: str, start: int) -> Stream:
+        """The events from number `start` on: live while the run goes on, else told again from what is stored."""
+        run = self._running(project, response_id)
+        if run is not None:
+            if not run.plan.request.stream:
+                raise _not_streamed()
+            return Stream(event_frames(run, start, done_sentinel=self._done_sentinel))
+        turn = await self._turn(project, response_id)
+        if not turn.cuts:
+            raise _not_streamed()
+        events = replay(response_of(turn), turn.cuts)[start:]
+        return Stream(_told_again(events, done_sentinel=self._done_sentinel))
+
+    def _running(self, project: str, response_id: str) -> Run | None:
+        """The run of a response whose id was told already, while it goes on."""
+        run = self._runs.running(project, response_id)
+        return run if run is not None and run.plan.order.door == "responses" else None
+
+    async def _response(self, project: str, response_id: str) -> Response:
+        run = self._running(project, response_id)
+        if run is not None:
+            return run.response
+        return response_of(await self._turn(project, response_id))
+
+    async def _turn(self, project: str, response_id: str) -> Turn:
+        turn = await self._store.load(project, response_id)
+        if turn is None or turn.door != "responses":
+            raise NotFound(f"Response with id '{response_id}' not found.")
+        return turn
+
+    async def delete(self, request: Request) -> Reply:
+        (response_id,) = request.path_ids
+        await self._turn(request.project, response_id)
+        if response_id in self._runs.active:
+            raise BadRequest("Cannot delete an in-flight response.")
+        cascade = request.query().flag("cascade")
+        deleted = await self._store.delete(request.project, response_id, cascade=cascade)
+        self._runs.history.forget(request.project, response_id)
+        body: dict[str, Any] = {"id": response_id, "object": "response", "deleted": True}
+        if cascade:
+            body["deleted_ids"] = deleted
+        return json_reply(body)
+
+    async def input_items(self, request: Request) -> Reply:
+        (response_id,) = request.path_ids
+        query = request.query()
+        limit = query.integer("limit", 20, least=1, most=100)
+        order = query.choice("order", "desc", ("asc", "desc"))
+        _check_include(query.many("include"))
+        await self._turn(request.project, response_id)
+        chain = await self._store.load_chain(request.project, response_id)
+        items = [listed_item(item) for item in context_items(chain)]
+        if order == "desc":
+            items.reverse()
+        return json_reply(page_of(items, limit=limit, after=query.one("after")))
+
+
+async def event_frames(
+    run: Run, start: int = 0, *, done_sentinel: bool = False
+) -> AsyncGenerator[bytes, None]:
+    """A run's events as server-sent events; those that are there at the same moment go in one piece."""
+    with run.followed():
+        async with contextlib.aclosing(run.feed.follow(start)) as batches:
+            async for batch in batches:
+                yield _frames(batch)
+    if done_sentinel:
+        yield _DONE
+
+
+async def _told_again(events: Sequence[Event], *, done_sentinel: bool) -> AsyncGenerator[bytes, None]:
+    if events:
+        yield _frames(events)
+    if done_sentinel:
+        yield _DONE
+
+
+def _frames(events: Sequence[Event]) -> bytes:
+    return b"".join([sse.encode(event_type(event), encode_event(event)) for event in events])
+
+
+def _not_streamed() -> BadRequest:
+    return BadRequest(
+        "This response cannot be streamed because it was not created with stream=true.", param="stream"
+    )
+
+
+def response_of(turn: Turn) -> Response:
+    """The response that a stored turn is."""
+    return whole_response(
+        turn.fields,
+        id=turn.id,
+        created_at=turn.created_at,
+        status=turn.status,
+        model=turn.model,
+        previous_response_id=turn.parent,
+        output=turn.output,
+    )
+
+
+def page_of(items: list[Item], *, limit: int, after: str | None) -> dict[str, Any]:
+    """One page of a list that is whole in memory, in the API's list shape."""
+    start = 0
+    if after is not None:
+        place = next((place for place, item in enumerate(items) if item["id"] == after), None)
+        if place is None:
+            raise BadRequest(
+                f"Invalid 'after': no item with id '{after}' in this list.",
+                param="after",
+                code="invalid_value",
+            )
+        start = place + 1
+    page = items[start : start + limit]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": start + limit < len(items),
+    }
+
+
+def context_items(chain: Any) -> list[Item]:
+    """What the model saw: the items of every ancestor, and the response's own input (spec §1.1.5)."""
+    items: list[Item] = []
+    for turn in chain:
+        if not turn.deleted:
+            items += _decode_items(turn.input)
+            if turn is not chain[-1]:
+                items += _decode_items(turn.output)
+    return items
+
+
+def _check_include(include: list[str]) -> None:
+    for index, value in enumerate(include):
+        if value not in _INCLUDABLE:
+            raise wording.wrong_value(f"include[{index}]", value, _INCLUDABLE)

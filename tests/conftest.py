@@ -1,0 +1,29 @@
+"""The fixtures that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import RunningServer, StartServer, running_server
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
+    """A server with the defaults and an engine that repeats what it hears."""
+    async with running_server(tmp_path / "catena.sqlite3") as running:
+        yield running
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> StartServer:
+    """Starts servers with settings of the test's own; two with the same `name` share a database file in turn."""
+
+    def start(name: str = "catena", **options: Any) -> AbstractAsyncContextManager[RunningServer]:
+        return running_server(tmp_path / f"{name}.sqlite3", **options)
+
+    return start
