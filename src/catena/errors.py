@@ -132,9 +132,9 @@ class UpstreamError(CatenaError):
     """The engine behind this server failed.
 
     `upstream_status` is the status of the reply to our client: 400 and 404 where the engine refused the
-    request itself, 429 where it is busy, 502 where it failed, 503 where it cannot be reached, 504 where it
-    was too slow. `retryable` says that the same request may succeed on another try or another base URL, and
-    that the engine had produced nothing yet.
+    request itself, 429 where it is busy, 502 where it failed or cannot be reached, 503 where it says that it
+    cannot serve now, 504 where it was too slow. `retryable` says that the same request may succeed on another
+    try or another base URL, and that the engine had produced nothing yet.
     """
 
     status = 502
@@ -161,8 +161,14 @@ class UpstreamError(CatenaError):
         return self.upstream_status
 
     def body(self) -> dict[str, Any]:
-        kind = "invalid_request_error" if self.upstream_status in (400, 404, 413, 422) else self.type
-        return {**super().body(), "type": kind}
+        return {**super().body(), "type": _UPSTREAM_TYPES.get(self.upstream_status, self.type)}
+
+
+# Where the engine's answer is about the request, clients see the type that they know for it.
+_UPSTREAM_TYPES = {
+    **dict.fromkeys((400, 404, 413, 422), "invalid_request_error"),
+    429: TooManyRequests.type,
+}
 
 
 class StoreUnavailable(CatenaError):

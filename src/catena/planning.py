@@ -1,7 +1,7 @@
 """From an order to a plan: everything that can be refused is refused here, before anything is stored or asked.
 
-An order is what a door asks for; a plan is a good order with all that its run needs: the chain behind it, the items with
-their ids, the prompt in its engine's dialect, and the response as it is before anything was produced.
+An order is what a door asks for; a plan is a good order with all that its run needs: the chain behind it, the items
+with their ids, the prompt in its engine's dialect, and the response as it is before anything was produced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One response being produced: engine → fold → feed → commit → terminal event. One path, whoever listens.
 
-A run belongs to the server, not to the socket: a stored stream whose followers are gone goes on for a grace time. And it
-is committed before anybody hears that it ended: if the commit fails, its end is a failure.
+A run belongs to the server, not to the socket: a stored stream whose followers are gone goes on for a grace time. And
+it is committed before anybody hears that it ended: if the commit fails, its end is a failure.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from openai import APIError, APIStatusError, BadRequestError, InternalServerError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletion
-from tests.running import LIMIT, RunningServer, StartServer
 
 import catena
 from catena import sse
@@ -26,6 +25,7 @@ from catena.upstream.routing import Router
 from catena.upstream.scripted import ScriptedUpstream, echo_script, prompt_items
 from catena.wire.chat import decode_chat
 from catena.wire.chat_turn import create_request
+from tests.running import LIMIT, RunningServer, StartServer
 
 WEATHER: Any = {
     "type": "function",

@@ -163,7 +163,7 @@ async def test_an_engine_that_fails_is_told_apart_and_nothing_is_left_behind(
         error = check_envelope(reply, 429)
         assert error == {
             "message": "The upstream 'scripted' is busy.",
-            "type": "upstream_error",
+            "type": "rate_limit_error",
             "param": None,
             "code": "rate_limit_exceeded",
         }

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from tests.client.recording_server import RecordingServer
 
 

@@ -144,4 +144,4 @@ asyncio.run(all_asynchronous())
 
 ours = {name for name in sys.modules if name.split(".")[0] == "catena"}
 assert all(name == "catena" or name.startswith("catena.client") for name in ours), ours
-print(json.dumps({"openai": openai.__version__, "catena": __version__, "forms": forms}))  # noqa: T201
+print(json.dumps({"openai": openai.__version__, "catena": __version__, "forms": forms}))

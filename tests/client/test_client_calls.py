@@ -9,9 +9,9 @@ from typing import Any
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.client.recording_server import RecordingServer
 
 from catena import AsyncOpenAI, OpenAI
+from tests.client.recording_server import RecordingServer
 
 ASKED: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
 PARENT = "chatcmpl-parent"

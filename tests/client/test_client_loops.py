@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletionChunk
-from tests.client.recording_server import RecordingServer
 
 from catena import OpenAI
+from tests.client.recording_server import RecordingServer
 
 ASKED: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
 

@@ -7,10 +7,10 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from tests.client.recording_server import RecordingServer
 
 from catena import AsyncOpenAI, OpenAI
 from catena.client import LOCAL_SERVER
+from tests.client.recording_server import RecordingServer
 
 ASKED: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
 FLAVOURS = pytest.mark.parametrize("flavour", [OpenAI, AsyncOpenAI])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.client.recording_server import RecordingServer
 from tests.client.sdk_environments import ROOT
 from tests.client.test_sdk_versions import VERSIONS

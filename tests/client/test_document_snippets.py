@@ -11,9 +11,9 @@ import os
 
 import openai
 import pytest
-from tests.client.recording_server import RecordingServer
 
 from catena import OpenAI
+from tests.client.recording_server import RecordingServer
 
 
 @pytest.fixture(autouse=True)

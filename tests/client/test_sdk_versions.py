@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+
 from tests.client.recording_server import RecordingServer
 from tests.client.sdk_environments import ROOT, NoEnvironmentError, python_with
 

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.upstream.virtual_clock import VirtualClock
-from tests.upstream.wire import Wire
 
 from catena.upstream.http import HttpError, Reply, Timeouts
 from catena.upstream.http.connection import Connection
 from catena.upstream.http.head import Origin
+from tests.upstream.virtual_clock import VirtualClock
+from tests.upstream.wire import Wire
 
 LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

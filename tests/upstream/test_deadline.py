@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.upstream.virtual_clock import VirtualClock
 
 from catena.upstream.http.deadline import Deadline
+from tests.upstream.virtual_clock import VirtualClock
 
 
 @pytest.fixture

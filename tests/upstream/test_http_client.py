@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.upstream.raw_engine import Peer, answering, raw_engine
 
 from catena.upstream.http import HttpClient, HttpError, Reply, Timeouts
+from tests.upstream.raw_engine import Peer, answering, raw_engine
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -680,7 +680,7 @@ class TestBackPressure:
 
         async with raw_engine(script) as engine:
             reply = await client.request("GET", engine.url)
-            while reply.size <= 256 * 1024:  # noqa: ASYNC110  # a size has no event
+            while reply.size <= 256 * 1024:  # a size has no event
                 await asyncio.sleep(0)
             held = reply.size
             for _ in range(1000):

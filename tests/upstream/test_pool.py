@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.upstream.virtual_clock import VirtualClock
-from tests.upstream.wire import Wire
 
 from catena.upstream.http.connection import Connection
 from catena.upstream.http.head import Origin
 from catena.upstream.http.pool import Pool
+from tests.upstream.virtual_clock import VirtualClock
+from tests.upstream.wire import Wire
 
 ENGINE = Origin("engine", 80, False)
 

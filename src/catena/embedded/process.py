@@ -88,9 +88,10 @@ class EmbeddedEngine:
         So this may precede every request. Raises EngineUnavailable, whose message says what is wrong and what
         helps; the next call tries again.
         """
-        if self._life is None or self._life.done():
+        if self._life is None:
             self._ready = asyncio.get_running_loop().create_future()
-            self._life = asyncio.create_task(self._live(), name="embedded engine")
+            self._life = asyncio.create_task(self._keep_running(), name="embedded engine")
+            self._life.add_done_callback(self._give_up)
         assert self._ready is not None
         await asyncio.shield(self._ready)
 
@@ -101,21 +102,23 @@ class EmbeddedEngine:
             await asyncio.wait([self._life])
         self._socket.close()
 
-    async def _live(self) -> None:
-        """Keep a child running until one cannot be started, or until this task is cancelled."""
-        failure = EngineUnavailable("The embedded engine was closed.")
-        try:
-            await self._keep_running()
-        except EngineUnavailable as error:
-            failure = error
-        finally:
-            self._turn_away()
-            assert self._ready is not None
-            if not self._ready.done():
-                self._ready.set_exception(failure)
-                self._ready.exception()  # seen, even if nobody waits
+    def _give_up(self, life: asyncio.Task[None]) -> None:
+        """Tell those who wait for a child that none will come."""
+        self._life = None
+        error = None if life.cancelled() else life.exception()
+        if error is not None:
+            _log.error("the embedded engine does not run: %s", error)
+        assert self._ready is not None
+        if not self._ready.done():
+            self._ready.set_exception(error or EngineUnavailable("The embedded engine was closed."))
+            self._ready.exception()  # seen, even if nobody waits
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):  # no connection is left, or nobody ever listened
+            while True:
+                self._socket.accept()[0].close()
 
     async def _keep_running(self) -> None:
+        """Replace the child whenever it dies. Raises EngineUnavailable when one cannot be started."""
         loop = asyncio.get_running_loop()
         young = 0
         while True:
@@ -135,25 +138,19 @@ class EmbeddedEngine:
             await asyncio.sleep(pause)
 
     async def _launch(self) -> _Child:
+        fd = self._socket.fileno()
+        if fd < 0:
+            raise EngineUnavailable("The embedded engine was closed.")
         model = find(self.model)
         if model is None and self.model is None:
             raise EngineUnavailable("The embedded model is not on this machine yet: catena model pull")
         if model is None:
             raise EngineUnavailable(f"There is no model file {self.model}.")
-        fd = self._socket.fileno()
-        options = [
-            "--model",
-            str(model),
-            "--name",
-            self.name,
-            "--context",
-            str(self._context),
-            "--fd",
-            str(fd),
-        ]
+        options = {"--model": model, "--name": self.name, "--context": self._context, "--fd": fd}
+        words = [str(word) for option in options.items() for word in option]
         environment = {**os.environ, handshake.KEY_VARIABLE: self.key}
         try:
-            return await _Child.launch([*self._command, *options], environment, fd)
+            return await _Child.launch([*self._command, *words], environment, fd)
         except OSError as error:
             raise EngineUnavailable(f"The embedded engine cannot be started: {error}") from error
 
@@ -164,13 +161,6 @@ class EmbeddedEngine:
         except TimeoutError as error:
             late = f"The embedded engine was not ready after {self._patience:g} s."
             raise EngineUnavailable(late) from error
-
-    def _turn_away(self) -> None:
-        """Close the connections that wait for a child which will not come."""
-        self._socket.setblocking(False)
-        with contextlib.suppress(OSError):  # none left, or nobody ever listened
-            while True:
-                self._socket.accept()[0].close()
 
 
 class _Child:
@@ -198,13 +188,13 @@ class _Child:
     async def ready(self) -> None:
         """Wait until the child answers. Raises EngineUnavailable if it says that it cannot, or ends."""
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise EngineUnavailable(f"The embedded engine {await self.ended()}.")
         try:
-            word = handshake.read(line)
+            line = await self._process.stdout.readline()
+            word = handshake.read(line) if line else None
         except ValueError as error:
-            raise EngineUnavailable(f"The embedded engine is not one: it said {line!r}.") from error
+            raise EngineUnavailable(f"The embedded engine's first word is not understood: {error}") from error
+        if word is None:
+            raise EngineUnavailable(f"The embedded engine {await self.ended()}.")
         if isinstance(word, handshake.Failed):
             raise EngineUnavailable(word.reason)
 

@@ -21,7 +21,7 @@ from catena.web.routes import Routes
 from catena.wire import wording
 from catena.wire.events import Event, encode_event, event_type
 from catena.wire.items import listed_item
-from catena.wire.request import Includable, decode_create, require_input
+from catena.wire.request import Includable, decode_create, require_input, require_tool_choice
 from catena.wire.response import Item, Response, whole_response
 
 __all__ = ["ResponseRoutes", "context_items", "event_frames", "page_of", "response_of"]
@@ -55,6 +55,7 @@ class ResponseRoutes:
     async def create(self, request: Request) -> Reply | Stream:
         asked = decode_create(await request.body())
         check_supported(asked)
+        require_tool_choice(asked)
         plan = await self._runs.plan(request.project, Order(request=asked))
         require_input(asked)
         if asked.background:
