@@ -69,6 +69,10 @@ class History:
         assert tree is not None
         self._cache.put(project, tree, dialect, link)
 
+    def clear(self) -> None:
+        """Many things were deleted."""
+        self._cache.clear()
+
     def forget(self, project: str, turn_id: str) -> None:
         """Something in the tree of `turn_id` was deleted."""
         tree = tree_of(turn_id)

@@ -57,6 +57,12 @@ class PrefixCache:
             oldest = next(iter(self._trees))
             self.forget(*oldest)
 
+    def clear(self) -> None:
+        """Drop everything."""
+        self._trees.clear()
+        self._sizes.clear()
+        self.bytes = 0
+
     def forget(self, project: str, tree: str) -> None:
         """Drop a tree: something in it was deleted, so its histories are no longer what they were."""
         if self._trees.pop((project, tree), None) is not None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from catena.config import Config, UpstreamSettings, database_path
 from catena.embedded import EmbeddedEngine
 from catena.history import History
 from catena.prefix import PrefixCache
+from catena.retention import Retention
 from catena.run import RunSettings
 from catena.runs import BackgroundSettings, Runs
 from catena.store import Store
@@ -92,7 +94,14 @@ def build_app(config: Config, store: Store, router: Router) -> App:
     )
     worker = Worker(runs)
 
+    retention = Retention(store, runs.history, days=config.store.retention_days, clock=time.time)
+
+    async def start() -> None:
+        await worker.start()
+        await retention.start()
+
     async def close() -> None:
+        await retention.stop()
         await worker.stop()
         await runs.close()
 
@@ -106,7 +115,7 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         _keys(config),
         max_body=config.server.max_body_bytes,
         ping=config.streams.ping_seconds,
-        on_start=worker.start,
+        on_start=start,
         on_close=close,
     )
 

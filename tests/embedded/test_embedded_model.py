@@ -35,6 +35,18 @@ WEATHER = {
         },
     },
 }
+SUM = {
+    "type": "function",
+    "function": {
+        "name": "calculate",
+        "description": "Evaluate an arithmetic expression.",
+        "parameters": {
+            "type": "object",
+            "properties": {"expression": {"type": "string", "description": "For example 2*(3+4)"}},
+            "required": ["expression"],
+        },
+    },
+}
 MAIL = {
     "type": "function",
     "function": {
@@ -83,31 +95,31 @@ async def test_it_remembers_a_name_and_reads_what_it_knows_from_its_cache(client
 
 
 async def test_a_tool_is_called_and_its_result_used(client: AsyncOpenAI) -> None:
-    history = [user("What is the weather like in Oslo?")]
+    history = [user("How warm is it in Oslo right now, in celsius?")]
     first = await ask(client, history, tools=[WEATHER, MAIL])
     message = first.choices[0].message
     (call,) = message.tool_calls
     assert (first.choices[0].finish_reason, call.function.name) == ("tool_calls", "get_weather")
     assert json.loads(call.function.arguments) == {"city": "Oslo"}
-    output = {"role": "tool", "tool_call_id": call.id, "content": '{"celsius": -7, "sky": "snow"}'}
+    output = {"role": "tool", "tool_call_id": call.id, "content": '{"celsius": 17, "sky": "sunny"}'}
     second = await ask(client, [*history, message.to_dict(), output], tools=[WEATHER, MAIL])
     assert second.choices[0].finish_reason == "stop"
-    assert "7" in second.choices[0].message.content
+    assert "17" in second.choices[0].message.content
 
 
 async def test_a_second_tool_follows_on_the_result_of_the_first(client: AsyncOpenAI) -> None:
-    history: list[Any] = [user("Look up the weather in Oslo and email it to bob@example.com.")]
+    history: list[Any] = [user("Compute 12*12 and email the result to bob@example.com.")]
     called = []
     for _ in range(4):
-        message = (await ask(client, history, tools=[WEATHER, MAIL])).choices[0].message
+        message = (await ask(client, history, tools=[SUM, MAIL])).choices[0].message
         if not message.tool_calls:
             break
         (call,) = message.tool_calls
         called.append(call.function.name)
-        result = "snow, -7 degrees" if call.function.name == "get_weather" else "sent"
+        result = "144" if call.function.name == "calculate" else "sent"
         history += [message.to_dict(), {"role": "tool", "tool_call_id": call.id, "content": result}]
-    assert called == ["get_weather", "send_email"]
-    assert json.loads(call.function.arguments)["to"] == "bob@example.com"
+    assert called == ["calculate", "send_email"]
+    assert "144" in json.loads(call.function.arguments)["body"]
 
 
 async def test_small_talk_needs_no_tool(client: AsyncOpenAI) -> None:

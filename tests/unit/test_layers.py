@@ -36,6 +36,7 @@ LAYERS = {
     "run": 3,
     "runs": 3,
     "worker": 3,
+    "retention": 3,
     # L4: the doors
     "web": 4,
     # L5: settings and assembly
