@@ -28,7 +28,7 @@ $(DEV): pyproject.toml | $(BIN)/python
 	@touch $@ $(RUN)
 
 serve: $(RUN) ## The server on 127.0.0.1:8080 with the embedded model
-	@$(BIN)/catena serve $(ARGS)
+	@exec $(BIN)/catena serve $(ARGS)
 
 demo: $(RUN) ## Watch a model remember: the whole tour, on a free port, with no key
 	@$(BIN)/python -m catena.demo $(ARGS)

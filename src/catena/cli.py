@@ -136,7 +136,8 @@ def _run(config: Config) -> None:
         async with open_app(config) as opened:
             address, port = listening.getsockname()[:2]
             shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address  # noqa: S104 - only compared
-            console.print(greeting(config, f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/v1"))
+            url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/v1"
+            console.print(greeting(config, url), soft_wrap=True)  # lines to copy are not broken
             await serve(opened, [listening], stop_within=config.server.stop_seconds)
 
     with asyncio.Runner(loop_factory=event_loop) as runner:

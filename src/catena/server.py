@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -42,6 +44,8 @@ __all__ = ["HttpServer", "bind", "build_app", "event_loop", "open_app", "serve"]
 
 log = logging.getLogger("catena")
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 class HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready."""
@@ -62,6 +66,22 @@ class HttpServer(uvicorn.Server):
         )
         self.ready = asyncio.Event()
         self._app = app
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM. Unlike uvicorn's own way this does not raise the signal again afterwards, of
+        which the process would die before its store is closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in _STOPPING:
+                loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -151,7 +171,9 @@ async def open_app(config: Config) -> AsyncIterator[App]:
 def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
     if settings.kind == "embedded":
         model = Path(settings.model_path) if settings.model_path else None
-        return EmbeddedUpstream(name, EmbeddedEngine(model, context=settings.context_tokens))
+        upstream = EmbeddedUpstream(name, EmbeddedEngine(model, context=settings.context_tokens))
+        upstream.warm_up()
+        return upstream
     access: Access = {
         "key": settings.key or (os.environ.get(settings.key_env) if settings.key_env else None),
         "timeouts": Timeouts(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Sequence
 
 from catena.chunks import Chunk
 from catena.embedded import EmbeddedEngine
+from catena.errors import UpstreamError
 from catena.upstream import Dialect, ModelInfo, Prompt
 from catena.upstream.chat import ChatUpstream
 
 __all__ = ["EmbeddedUpstream"]
+
+log = logging.getLogger("catena.upstream")
 
 
 class EmbeddedUpstream:
@@ -21,7 +26,18 @@ class EmbeddedUpstream:
     def __init__(self, name: str, engine: EmbeddedEngine) -> None:
         self.name = name
         self._engine = engine
+        self._warming: asyncio.Task[None] | None = None
         self._chat = ChatUpstream(name, [engine.base_url], key=engine.key, parse_think=False)
+
+    def warm_up(self) -> None:
+        """Have the model loaded before it is asked. That it cannot be loaded is told to who asks."""
+        self._warming = asyncio.create_task(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        try:
+            await self._engine.start()
+        except UpstreamError as error:
+            log.warning("%s", error.message)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
         """The model's answer; see `Upstream.stream`. Raises UpstreamError where the engine cannot run here."""
@@ -41,5 +57,7 @@ class EmbeddedUpstream:
 
     async def close(self) -> None:
         """End the engine's process."""
+        if self._warming is not None:
+            self._warming.cancel()
         await self._chat.close()
         await self._engine.close()
