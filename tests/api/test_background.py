@@ -12,6 +12,7 @@ from openai import BadRequestError, NotFoundError, RateLimitError
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import BackgroundSection, Config, StreamSettings
 from catena.upstream.scripted import ScriptedUpstream, echo_script
+from tests.conformance.proves import proves
 from tests.running import LIMIT, RunningServer, StartServer
 
 
@@ -44,6 +45,7 @@ class Gate:
         yield Finish("stop")
 
 
+@proves("5.1", "5.2", "5.3")
 async def test_a_background_response_is_queued_and_then_there(server: RunningServer) -> None:
     queued = await server.client.responses.create(model="m", input="hi", background=True)
     assert (queued.status, queued.output, queued.usage) == ("queued", [], None)
@@ -55,6 +57,7 @@ async def test_a_background_response_is_queued_and_then_there(server: RunningSer
     assert follow_up.output_text == "3: on"
 
 
+@proves("5.8", "4.2.10.queued")
 async def test_a_background_stream_tells_its_whole_life_and_survives_its_client(
     start_server: StartServer,
 ) -> None:
@@ -79,6 +82,7 @@ async def test_a_background_stream_tells_its_whole_life_and_survives_its_client(
         assert rest[-1].type == "response.completed"
 
 
+@proves("3.2.queued")
 async def test_a_queued_or_running_parent_is_not_ready(start_server: StartServer) -> None:
     gate = Gate()
     async with start_server(engine=gate.engine) as server:
@@ -91,6 +95,7 @@ async def test_a_queued_or_running_parent_is_not_ready(start_server: StartServer
         await ended(server, parent.id)
 
 
+@proves("5.5", "1.1.cancel", "3.2.cancelled")
 async def test_cancelling_stops_the_engine_and_keeps_what_came(start_server: StartServer) -> None:
     gate = Gate()
     async with start_server(engine=gate.engine) as server:
@@ -110,6 +115,7 @@ async def test_cancelling_stops_the_engine_and_keeps_what_came(start_server: Sta
         assert [message["content"] for message in server.seen()] == ["hi", "half ", "on"]
 
 
+@proves("5.5")
 async def test_what_waits_can_be_cancelled_at_once(start_server: StartServer) -> None:
     gate = Gate()
     config = Config(background=BackgroundSection(concurrency=1))
@@ -125,6 +131,7 @@ async def test_what_waits_can_be_cancelled_at_once(start_server: StartServer) ->
         assert len(gate.engine.prompts) == 1
 
 
+@proves("5.6")
 async def test_only_background_responses_can_be_cancelled(server: RunningServer) -> None:
     plain = await server.client.responses.create(model="m", input="hi")
     with pytest.raises(BadRequestError, match="Cannot cancel a synchronous response"):
@@ -150,6 +157,7 @@ async def test_the_queue_is_bounded(start_server: StartServer) -> None:
         gate.open.set()
 
 
+@proves("5.4")
 async def test_what_is_not_stored_can_be_fetched_for_a_while_and_not_continued(
     start_server: StartServer,
 ) -> None:
@@ -180,6 +188,7 @@ async def test_a_server_that_stops_hands_its_background_runs_back(start_server: 
         assert (done.status, done.output_text) == ("completed", "1: hi")
 
 
+@proves("P.dropped_stream", "P.dropped_engine")
 async def test_a_stream_without_followers_goes_on_for_the_grace_time(
     start_server: StartServer,
 ) -> None:

@@ -11,6 +11,7 @@ from openai import BadRequestError, NotFoundError
 from catena.chunks import Finish, TextDelta, ToolCallDelta
 from catena.config import ChainSettings, Config
 from catena.upstream.scripted import ScriptedUpstream
+from tests.conformance.proves import proves
 from tests.running import RunningServer, StartServer
 
 WEATHER: Any = {
@@ -24,6 +25,7 @@ def told(messages: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     return [(message["role"], message["content"]) for message in messages]
 
 
+@proves("3.1.33", "11.4.b")
 async def test_the_model_sees_the_whole_chain(server: RunningServer) -> None:
     first = await server.client.responses.create(model="gpt-4o", input="My name is Ada.")
     second = await server.client.responses.create(
@@ -37,6 +39,7 @@ async def test_the_model_sees_the_whole_chain(server: RunningServer) -> None:
     ]
 
 
+@proves("P.chain_300")
 async def test_a_chain_of_300_turns_arrives_whole(server: RunningServer) -> None:
     parent = None
     for number in range(300):
@@ -49,6 +52,7 @@ async def test_a_chain_of_300_turns_arrives_whole(server: RunningServer) -> None
     assert len(server.seen()) == 599
 
 
+@proves("P.restart")
 async def test_a_chain_of_300_turns_arrives_whole_after_a_restart(start_server: StartServer) -> None:
     parent = None
     async with start_server() as server:
@@ -63,6 +67,7 @@ async def test_a_chain_of_300_turns_arrives_whole_after_a_restart(start_server: 
         assert server.seen()[0] == {"role": "user", "content": "turn 0"}
 
 
+@proves("P.items_160")
 async def test_an_input_of_160_items_arrives_whole(server: RunningServer) -> None:
     items: Any = [{"role": "user", "content": f"item {number}"} for number in range(160)]
     first = await server.client.responses.create(model="m", input=items)
@@ -71,6 +76,7 @@ async def test_an_input_of_160_items_arrives_whole(server: RunningServer) -> Non
     assert contents == [*(f"item {number}" for number in range(160)), "and now"]
 
 
+@proves("3.1.34", "3.1.35", "3.1.36", "OR.tools_inherited")
 async def test_instructions_and_tools_are_not_carried_but_system_messages_are(
     server: RunningServer,
 ) -> None:
@@ -92,6 +98,7 @@ async def test_instructions_and_tools_are_not_carried_but_system_messages_are(
     assert "tools" not in server.engine.prompts[-1].options
 
 
+@proves("3.2.39", "P.forks")
 async def test_branches_never_see_each_other(server: RunningServer) -> None:
     root = await server.client.responses.create(model="m", input="root")
 
@@ -110,6 +117,7 @@ async def test_branches_never_see_each_other(server: RunningServer) -> None:
         assert len({content[: content.index("s")] for content in said if content != "root"}) <= 1
 
 
+@proves("3.2.41", "2.1.model")
 async def test_the_model_may_change_along_the_chain(server: RunningServer) -> None:
     first = await server.client.responses.create(model="gpt-4o", input="hi")
     second = await server.client.responses.create(
@@ -133,6 +141,7 @@ async def test_a_setting_keeps_a_chain_on_its_model(start_server: StartServer) -
         await server.client.responses.create(model="gpt-4o", input="again", previous_response_id=first.id)
 
 
+@proves("P.dialects")
 async def test_a_chain_may_move_between_engines_of_different_dialects(
     start_server: StartServer,
 ) -> None:
@@ -148,6 +157,7 @@ async def test_a_chain_may_move_between_engines_of_different_dialects(
         assert other.prompts[0].options["store"] is False
 
 
+@proves("3.2.store_false", "3.2.42")
 async def test_store_false_is_not_there_afterwards_but_reads_its_chain(server: RunningServer) -> None:
     first = await server.client.responses.create(model="m", input="kept")
     second = await server.client.responses.create(
@@ -161,6 +171,7 @@ async def test_store_false_is_not_there_afterwards_but_reads_its_chain(server: R
         await server.client.responses.retrieve(second.id)
 
 
+@proves("3.3.unknown", "P.unknown_parent")
 @pytest.mark.parametrize("unknown", ["resp_" + "0" * 50, "resp_short", "resp_" + "g" * 50])
 async def test_an_unknown_parent_is_refused_before_any_model_is_asked(
     server: RunningServer, unknown: str
@@ -176,6 +187,7 @@ async def test_an_unknown_parent_is_refused_before_any_model_is_asked(
     assert server.engine.prompts == []
 
 
+@proves("P.follow_up")
 async def test_a_follow_up_in_the_same_moment_finds_its_parent(server: RunningServer) -> None:
     """1,000 times, many at once: the end is told when the turn can be continued, and not before."""
 
@@ -193,6 +205,7 @@ async def test_a_follow_up_in_the_same_moment_finds_its_parent(server: RunningSe
         assert texts == ["3: go on"] * 50
 
 
+@proves("3.2.40", "3.2.deleted", "P.deleted_parent")
 async def test_a_deleted_turn_is_absent_and_everything_else_is_whole(server: RunningServer) -> None:
     ids: list[str] = []
     for number in range(4):
@@ -213,6 +226,7 @@ async def test_a_deleted_turn_is_absent_and_everything_else_is_whole(server: Run
         await server.client.responses.create(model="m", input="now", previous_response_id=ids[1])
 
 
+@proves("1.1.3")
 async def test_cascade_deletes_the_subtree(server: RunningServer) -> None:
     root = await server.client.responses.create(model="m", input="root")
     left = await server.client.responses.create(model="m", input="left", previous_response_id=root.id)
@@ -239,6 +253,7 @@ def calls_then_answers(*names: str) -> ScriptedUpstream:
     return ScriptedUpstream(script)
 
 
+@proves("3.4.46", "P.tools")
 async def test_tool_calls_are_chained_with_their_outputs(start_server: StartServer) -> None:
     async with start_server(engine=calls_then_answers("weather", "weather")) as server:
         first = await server.client.responses.create(model="m", input="Weather?", tools=[WEATHER])
@@ -263,6 +278,7 @@ async def test_tool_calls_are_chained_with_their_outputs(start_server: StartServ
         assert [call["id"] for call in server.seen()[1]["tool_calls"]] == ["call_0", "call_1"]
 
 
+@proves("3.4.48", "3.4.item")
 async def test_an_item_reference_stands_for_the_stored_item(server: RunningServer) -> None:
     first = await server.client.responses.create(model="m", input="remember this")
     page = await server.client.responses.input_items.list(first.id)
@@ -283,6 +299,7 @@ async def test_an_item_reference_stands_for_the_stored_item(server: RunningServe
     assert refusal.value.message.startswith("Error code: 404") or "not found" in refusal.value.message
 
 
+@proves("1.1.5", "1.1.4", "1.1.input_items")
 async def test_input_items_list_the_whole_context_in_pages(server: RunningServer) -> None:
     first = await server.client.responses.create(model="m", input="one")
     second = await server.client.responses.create(model="m", input="two", previous_response_id=first.id)

@@ -25,6 +25,7 @@ from catena.upstream.routing import Router
 from catena.upstream.scripted import ScriptedUpstream, echo_script, prompt_items
 from catena.wire.chat import decode_chat
 from catena.wire.chat_turn import create_request
+from tests.conformance.proves import proves
 from tests.running import LIMIT, RunningServer, StartServer
 
 WEATHER: Any = {
@@ -86,6 +87,7 @@ def linked_completions(client: Any, **link: Any) -> list[str | None]:
     return [said(first), said(second)]
 
 
+@proves("1.3.create", "1.3.12", "11.2", "11.4.a", "11.4.c", "11.extra_field", "11.5.echo")
 @pytest.mark.parametrize("drop_in", [False, True])
 async def test_two_linked_completions_share_their_context(server: RunningServer, drop_in: bool) -> None:
     def program() -> list[str | None]:
@@ -120,6 +122,7 @@ async def test_many_chained_requests_at_once_stay_on_their_own_chains(server: Ru
         assert chain[:-1] in seen
 
 
+@proves("P.forks")
 async def test_two_children_of_one_parent_never_mix(start_server: StartServer) -> None:
     """Both children are under way at the same time: neither answers before both were asked."""
     both = asyncio.Event()
@@ -167,6 +170,7 @@ async def test_the_model_may_change_along_the_chain_unless_a_setting_forbids_it(
 # What is carried
 
 
+@proves("11.5.context")
 async def test_messages_of_ancestors_come_first_system_messages_among_them(server: RunningServer) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
     question: Any = {
@@ -185,6 +189,7 @@ async def test_messages_of_ancestors_come_first_system_messages_among_them(serve
     ]
 
 
+@proves("11.5.id", "1.3.12")
 async def test_chains_go_through_both_dialects(server: RunningServer) -> None:
     response = await server.client.responses.create(model="m", input="one", instructions="Only now.")
     completion = await ask(server, "two", response.id)
@@ -209,6 +214,7 @@ async def test_a_chain_outlives_the_server(start_server: StartServer) -> None:
         assert told(server.seen()) == [("user", "one"), ("assistant", said(first)), ("user", "two")]
 
 
+@proves("3.2.store_false", "3.2.42")
 async def test_store_false_reads_its_chain_and_cannot_be_continued(server: RunningServer) -> None:
     first = await ask(server, "one")
     second = await ask(server, "two", first.id, store=False)
@@ -315,6 +321,7 @@ async def test_functions_of_old_work_along_a_chain(start_server: StartServer) ->
 # The reply
 
 
+@proves("1.3.create")
 async def test_a_reply_says_all_that_the_official_one_says(start_server: StartServer) -> None:
     logprob = {"token": "Hi", "bytes": [72, 105], "logprob": -0.5, "top_logprobs": []}
     engine = ScriptedUpstream(
@@ -411,6 +418,7 @@ async def streamed(server: RunningServer, **body: Any) -> list[Any]:
     return [frame.data if frame.data == b"[DONE]" else msgspec.json.decode(frame.data) for frame in frames]
 
 
+@proves("4.1.4", "1.3.13", "11.5.echo")
 async def test_a_stream_begins_with_the_role_and_ends_with_usage_and_done(server: RunningServer) -> None:
     root = await ask(server, "root")
     told = await streamed(
@@ -500,6 +508,7 @@ async def test_an_error_after_the_first_word_is_in_the_stream(start_server: Star
         assert [message["content"] for message in server.seen()] == ["a b", "half", "Go on"]
 
 
+@proves("P.announced", "3.2.running")
 async def test_an_id_is_stored_before_it_is_told(start_server: StartServer) -> None:
     told = asyncio.Event()
 
@@ -565,6 +574,7 @@ async def test_a_reply_that_was_cut_short_says_so(start_server: StartServer) -> 
 # What is stored
 
 
+@proves("1.3.list", "1.3.11")
 async def test_only_what_was_stored_on_purpose_is_listed(server: RunningServer) -> None:
     client = server.client
     kept = [await ask(server, str(number), store=True, metadata={"n": str(number)}) for number in range(5)]
@@ -583,6 +593,7 @@ async def test_only_what_was_stored_on_purpose_is_listed(server: RunningServer) 
     assert len([each async for each in client.chat.completions.list(model="gpt-4o")]) == 5
 
 
+@proves("1.3.retrieve", "1.3.update", "1.3.delete")
 async def test_a_stored_completion_is_retrieved_updated_and_deleted(server: RunningServer) -> None:
     completions = server.client.chat.completions
     root = await ask(server, "root")
@@ -603,6 +614,7 @@ async def test_a_stored_completion_is_retrieved_updated_and_deleted(server: Runn
     assert [message["content"] for message in server.seen()] == ["root", "1: root", "two", "5: two", "three"]
 
 
+@proves("1.3.messages")
 async def test_the_messages_of_a_completion_are_all_that_the_model_saw(server: RunningServer) -> None:
     root = await server.client.responses.create(model="m", input="root")
     image: Any = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -628,6 +640,7 @@ async def test_the_messages_of_a_completion_are_all_that_the_model_saw(server: R
     assert page.has_more
 
 
+@proves("1.3.11")
 @pytest.mark.parametrize("which", ["unknown", "quiet", "response", "deleted"])
 async def test_a_completion_that_is_not_listed_is_not_found(start_server: StartServer, which: str) -> None:
     async with start_server() as server:
@@ -720,6 +733,7 @@ async def test_a_page_after_something_unknown_is_refused(server: RunningServer) 
 UNKNOWN = "chatcmpl-" + "0123456789abcdef" + "00" + "69000000" + "0" * 24
 
 
+@proves("1.3.choices")
 @pytest.mark.parametrize(
     ("body", "status", "param", "code", "message"),
     [
@@ -788,6 +802,7 @@ async def test_a_request_that_is_refused_reaches_no_engine(
     assert (await server.store.usage()).turns == 0
 
 
+@proves("11.5.unknown")
 async def test_an_unknown_parent_is_the_same_error_at_both_doors(server: RunningServer) -> None:
     errors = []
     for create in (

@@ -10,6 +10,7 @@ from openai import AsyncOpenAI, AuthenticationError, PermissionDeniedError
 from catena.config import Config, ServerSettings
 from catena.errors import UpstreamError
 from catena.upstream.scripted import ScriptedUpstream
+from tests.conformance.proves import proves
 from tests.running import RunningServer, StartServer
 
 KEYS = {"message", "type", "param", "code"}
@@ -33,6 +34,7 @@ def filled(path: str) -> str:
     return "/".join(parts).removeprefix("/v1")
 
 
+@proves("10.1.envelope", "10.1.401", "10.1.403", "10.1.405")
 async def test_every_route_answers_errors_in_the_envelope(start_server: StartServer) -> None:
     """An unknown id, a body that is no JSON, no key, a key that may not, a method that is not there."""
     config = Config(server=ServerSettings(api_key="sk-one", read_only_api_key="sk-two"))
@@ -65,11 +67,13 @@ async def test_every_route_answers_errors_in_the_envelope(start_server: StartSer
             assert route.method in other.headers["allow"]
 
 
+@proves("1.2.10", "10.1.404")
 async def test_an_unknown_route_is_named(server: RunningServer) -> None:
     error = check_envelope(await server.post("/nothing/here", {}), 404)
     assert error["message"] == "Invalid URL (POST /v1/nothing/here)"
 
 
+@proves("10.1.413")
 async def test_a_body_over_the_limit_is_refused(start_server: StartServer) -> None:
     config = Config(server=ServerSettings(max_body_bytes=1000))
     async with start_server(config=config) as server:
@@ -85,6 +89,7 @@ async def test_a_body_over_the_limit_is_refused(start_server: StartServer) -> No
         assert server.engine.prompts == []
 
 
+@proves("10.1.400", "10.1.422", "3.3.45")
 @pytest.mark.parametrize(
     ("change", "param", "code"),
     [
@@ -111,6 +116,7 @@ async def test_bad_input_is_refused_before_any_model_is_asked(
     assert (await server.store.usage()).turns == 0
 
 
+@proves("P.nothing_ignored")
 @pytest.mark.parametrize(
     "feature",
     [
@@ -131,6 +137,7 @@ async def test_nothing_is_accepted_and_ignored(server: RunningServer, feature: d
     assert server.engine.prompts == []
 
 
+@proves("10.1.401", "10.1.403")
 async def test_a_key_is_needed_where_one_is_set(start_server: StartServer) -> None:
     config = Config(server=ServerSettings(api_key="sk-one", read_only_api_key="sk-two"))
     async with start_server(config=config) as server:
@@ -147,6 +154,7 @@ async def test_a_key_is_needed_where_one_is_set(start_server: StartServer) -> No
         await reader.close()
 
 
+@proves("10.1.upstream")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_engine_that_fails_is_told_apart_and_nothing_is_left_behind(
     start_server: StartServer, stream: bool
@@ -171,6 +179,7 @@ async def test_an_engine_that_fails_is_told_apart_and_nothing_is_left_behind(
         assert (await server.store.usage()).turns == 0
 
 
+@proves("10.1.500")
 async def test_a_fault_of_ours_reveals_nothing(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from catena.chunks import Finish, ReasoningDelta, TextDelta, ToolCallDelta
 from catena.errors import UpstreamError
 from catena.upstream.scripted import ScriptedUpstream, echo_script
+from tests.conformance.proves import proves
 from tests.running import LIMIT, RunningServer, StartServer
 
 
@@ -32,6 +33,7 @@ async def frames(server: RunningServer, body: dict[str, Any]) -> list[tuple[str,
     return told
 
 
+@proves("4.2.10", "4.2.12", "4.1.5")
 async def test_the_order_of_events_is_the_official_one(server: RunningServer) -> None:
     told = await frames(server, {"model": "m", "input": "hello there"})
     assert [name for name, _ in told] == [
@@ -51,6 +53,7 @@ async def test_the_order_of_events_is_the_official_one(server: RunningServer) ->
     assert [data["sequence_number"] for _, data in told] == list(range(len(told)))
 
 
+@proves("4.1.3", "OR.done")
 async def test_a_stream_ends_with_done_only_where_that_is_set(start_server: StartServer) -> None:
     from catena.config import Config, ServerSettings
 
@@ -61,6 +64,7 @@ async def test_a_stream_ends_with_done_only_where_that_is_set(start_server: Star
         assert [event.type async for event in stream][-1] == "response.completed"
 
 
+@proves("P.same")
 async def test_the_stream_the_reply_and_the_stored_response_are_the_same(server: RunningServer) -> None:
     told = await frames(server, {"model": "m", "input": "hi", "metadata": {"a": "b"}, "temperature": 0.5})
     final = told[-1][1]["response"]
@@ -71,6 +75,7 @@ async def test_the_stream_the_reply_and_the_stored_response_are_the_same(server:
     assert plain == (await server.http.get(f"/responses/{plain['id']}")).json()
 
 
+@proves("4.4.output")
 async def test_the_sdks_raw_stream_and_helper_both_work(server: RunningServer) -> None:
     stream = await server.client.responses.create(model="m", input="one two", stream=True)
     text = ""
@@ -99,6 +104,7 @@ async def test_the_sdks_helper_parses_structured_output(start_server: StartServe
         assert response_format["json_schema"]["strict"] is True
 
 
+@proves("4.2.15", "4.2.16", "OR.reasoning_names")
 async def test_reasoning_and_tool_calls_come_in_order(start_server: StartServer) -> None:
     engine = ScriptedUpstream(
         lambda _: [
@@ -118,6 +124,7 @@ async def test_reasoning_and_tool_calls_come_in_order(start_server: StartServer)
     assert final.output[2].arguments == '{"a":1}'  # type: ignore[union-attr]
 
 
+@proves("3.2.incomplete", "2.1.22")
 async def test_the_limit_of_tokens_makes_a_response_incomplete(start_server: StartServer) -> None:
     engine = ScriptedUpstream(lambda _: [TextDelta("and so"), Finish("length")])
     async with start_server(engine=engine) as server:
@@ -133,6 +140,7 @@ async def test_the_limit_of_tokens_makes_a_response_incomplete(start_server: Sta
         assert server.seen()[1] == {"role": "assistant", "content": "and so"}
 
 
+@proves("4.2.24", "4.3.28", "3.2.failed")
 async def test_an_engine_that_fails_midway_fails_the_response_and_keeps_what_came(
     start_server: StartServer,
 ) -> None:
@@ -156,6 +164,7 @@ async def test_an_engine_that_fails_midway_fails_the_response_and_keeps_what_cam
         assert [message["content"] for message in server.seen()] == ["?", "half", "go on"]
 
 
+@proves("P.dropped_engine")
 async def test_a_client_that_drops_a_plain_request_stops_the_engine(start_server: StartServer) -> None:
     asked = asyncio.Event()
 
@@ -175,6 +184,7 @@ async def test_a_client_that_drops_a_plain_request_stops_the_engine(start_server
                 await asyncio.sleep(0)
 
 
+@proves("P.dropped_engine")
 async def test_a_stream_that_is_not_stored_stops_with_its_client(start_server: StartServer) -> None:
     def script(_: Any) -> Any:
         yield TextDelta("a")
@@ -192,6 +202,7 @@ async def test_a_stream_that_is_not_stored_stops_with_its_client(start_server: S
                 await asyncio.sleep(0)
 
 
+@proves("4.5.29", "4.5.30")
 async def test_any_stored_stream_can_be_told_again_from_any_place(server: RunningServer) -> None:
     told = await frames(server, {"model": "m", "input": "a b c"})
     response_id = told[0][1]["response"]["id"]
@@ -206,6 +217,7 @@ async def test_any_stored_stream_can_be_told_again_from_any_place(server: Runnin
     assert [event.sequence_number async for event in stream] == list(range(3, len(told)))
 
 
+@proves("4.5.30.plain")
 async def test_a_response_that_was_not_streamed_has_no_events_to_tell(server: RunningServer) -> None:
     response = await server.client.responses.create(model="m", input="hi")
     reply = await server.http.get(f"/responses/{response.id}?stream=true")
@@ -213,6 +225,7 @@ async def test_a_response_that_was_not_streamed_has_no_events_to_tell(server: Ru
     assert reply.json()["error"]["param"] == "stream"
 
 
+@proves("4.5.29", "P.announced")
 async def test_a_live_stream_has_any_number_of_followers(start_server: StartServer) -> None:
     release = asyncio.Event()
 

@@ -14,6 +14,7 @@ import pytest
 
 from catena import OpenAI
 from tests.client.recording_server import RecordingServer
+from tests.conformance.proves import proves
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,7 @@ def _set_up(server: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
 
 
+@proves("11.4.c")
 def test_the_second_completion_continues_the_first(server: RecordingServer) -> None:
     client = OpenAI(api_key=os.environ["OPENAI_API_KEY"])
     response1 = client.chat.completions.create(
@@ -43,6 +45,7 @@ def test_the_second_completion_continues_the_first(server: RecordingServer) -> N
     client.close()
 
 
+@proves("11.4.c")
 def test_acreate_is_awaited_on_the_plain_client(server: RecordingServer) -> None:
     client = OpenAI(api_key=os.environ["OPENAI_API_KEY"])
 
@@ -71,6 +74,7 @@ def test_acreate_is_awaited_on_the_plain_client(server: RecordingServer) -> None
     client.close()
 
 
+@proves("11.signature")
 @pytest.mark.parametrize("flavour", [openai.OpenAI, openai.AsyncOpenAI])
 async def test_the_sdk_itself_refuses_the_keyword_before_it_sends_anything(
     flavour: type[openai.OpenAI | openai.AsyncOpenAI], server: RecordingServer
@@ -85,6 +89,7 @@ async def test_the_sdk_itself_refuses_the_keyword_before_it_sends_anything(
     assert server.requests == []
 
 
+@proves("11.acreate")
 @pytest.mark.parametrize("flavour", [openai.OpenAI, openai.AsyncOpenAI])
 def test_the_sdk_itself_has_no_acreate(flavour: type[openai.OpenAI | openai.AsyncOpenAI]) -> None:
     completions = flavour().chat.completions
@@ -95,6 +100,7 @@ def test_the_sdk_itself_has_no_acreate(flavour: type[openai.OpenAI | openai.Asyn
     assert str(lack.value) == f"'{type(completions).__name__}' object has no attribute 'acreate'"
 
 
+@proves("11.extra_body", "11.extra_field")
 def test_the_sdk_itself_sends_what_is_in_extra_body(server: RecordingServer) -> None:
     with openai.OpenAI() as client:
         completion = client.chat.completions.create(

@@ -106,8 +106,8 @@ UNKNOWN_ITEMS = (
     "calls and outputs of newer kinds."
 )
 UPSTREAM_ERRORS = (
-    "A failure of the engine has the type `upstream_error`, or `invalid_request_error` where the engine refused the "
-    "request itself, and a status and a code of its own."
+    "A failure of the engine has the type `upstream_error` (`rate_limit_error` where it is busy, "
+    "`invalid_request_error` where it refused the request itself), and a status and a code of its own."
 )
 ALLOWED_TOOLS = (
     "The tool choice `allowed_tools` is refused for Chat Completions engines, which cannot be held to it."
@@ -128,7 +128,7 @@ SECTIONS: Final = (
                 "1.1.input_items",
                 "GET /responses/{id}/input_items pages by limit (1 to 100, else 20), order (else desc) and after.",
             ),
-            R("1.1.cancel", "POST /responses/{id}/cancel.", not_yet="2026-11-20: comes with background mode"),
+            R("1.1.cancel", "POST /responses/{id}/cancel ends a background response and answers with it."),
             R(
                 "1.1.input_tokens",
                 "POST /responses/input_tokens.",
@@ -196,7 +196,7 @@ SECTIONS: Final = (
     ),
     Section(
         "§1.5 Webhook administration",
-        (R("1.5.16", "/webhook_endpoints.", not_yet="2026-11-20: comes with background mode"),),
+        (R("1.5.16", "/webhook_endpoints.", not_yet="2026-11-20: comes with webhooks"),),
     ),
     Section(
         "§2.1 The response object",
@@ -314,11 +314,7 @@ SECTIONS: Final = (
                 "A foreground response in progress cannot be seen yet.",
                 divergence=RUNNING_PARENT,
             ),
-            R(
-                "3.2.queued",
-                "A queued background response.",
-                not_yet="2026-11-20: comes with background mode",
-            ),
+            R("3.2.queued", "A background response that waits or runs.", divergence=RUNNING_PARENT),
             R("3.2.store_false", "A response with `store: false` cannot be continued."),
             R(
                 "3.2.compacted",
@@ -393,11 +389,7 @@ SECTIONS: Final = (
         "§4.2 The order of events",
         (
             R("4.2.10", "created, in_progress, items, then exactly one end, and nothing after it."),
-            R(
-                "4.2.10.queued",
-                "A background response is queued first.",
-                not_yet="2026-11-20: no background mode",
-            ),
+            R("4.2.10.queued", "A background response is created queued, then queued, then in_progress."),
             R("4.2.11", "Items are added in the order of output_index; whatever is added is done."),
             R("4.2.12", "A text: part added, deltas, annotations, text done, part done, item done."),
             R("4.2.13", "A refusal: the same with its own part and events."),
@@ -448,10 +440,22 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "§5-§9 What is to come",
+        "§5 Background mode",
         (
-            R("5.background", "Background mode.", not_yet="2026-11-20: refused by name"),
-            R("5.webhooks", "Webhooks.", not_yet="2026-11-20: come with background mode"),
+            R("5.1", "A background response is answered at once, queued, with no output and no usage."),
+            R("5.2", "It is in_progress and then has its end, which never changes."),
+            R("5.3", "It can be retrieved at any time."),
+            R("5.4", "With `store: false` it is kept for a while to be retrieved, and cannot be continued."),
+            R("5.5", "Cancelling keeps what came; cancelling again answers the same."),
+            R("5.6", "Only background responses can be cancelled; one that has ended is answered as it is."),
+            R("5.8", "Its stream survives its client."),
+            R("5.10", "A response under way cannot be deleted."),
+            R("5.webhooks", "Webhooks.", not_yet="2026-11-20: background responses are polled or followed"),
+        ),
+    ),
+    Section(
+        "§6-§9 What is to come",
+        (
             R("6.conversations", "Conversations.", not_yet="2026-11-20: answered as unknown"),
             R("7.websocket", "WebSocket mode.", not_yet="2026-11-20: streams come first"),
             R("7.steering", "Steering.", not_yet="2026-11-20: comes with WebSocket mode"),
@@ -575,8 +579,8 @@ SECTIONS: Final = (
             R("P.dialects", "A chain may move between engines of both dialects."),
             R(
                 "P.crash",
-                "A run that a crash cut off is failed.",
-                not_yet="2026-11-20: comes with recovery at start",
+                "A run that a crash cut off is failed, with what it had.",
+                not_yet="2026-11-20: no test kills a server yet",
             ),
         ),
     ),

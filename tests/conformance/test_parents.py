@@ -196,6 +196,28 @@ async def test_there_must_be_something_to_answer(
     assert reply.json()["error"]["code"] == code
 
 
+@proves("5.10")
+async def test_a_turn_under_way_cannot_be_deleted(start_server: StartServer) -> None:
+    go_on = asyncio.Event()
+
+    def script(_: Any) -> Any:
+        yield TextDelta("half")
+        yield go_on
+        yield Finish("stop")
+
+    async with start_server(engine=ScriptedUpstream(script)) as server, asyncio.timeout(LIMIT):
+        stream = await server.client.responses.create(model="m", input="?", stream=True)
+        async for event in stream:
+            if event.type == "response.created":
+                running = event.response.id
+                break
+        with pytest.raises(BadRequestError, match=r"Cannot delete an in-flight response\."):
+            await server.client.responses.delete(running)
+        go_on.set()
+        [event async for event in stream]
+        await server.client.responses.delete(running)
+
+
 # Whole pairs
 
 

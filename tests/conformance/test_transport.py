@@ -237,7 +237,7 @@ async def test_the_sdk_finds_the_request_id_and_the_parts_of_an_error(server: Ru
         (
             UpstreamError("x", upstream_status=429, code="rate_limit_exceeded"),
             RateLimitError,
-            "upstream_error",
+            "rate_limit_error",
         ),
         (UpstreamError("x", code="upstream_unreachable"), InternalServerError, "upstream_error"),
         (

@@ -9,6 +9,7 @@ import pytest
 from catena.context.chain import ChainTurn, Link, admit, fragments, link_chain, link_turn
 from catena.errors import BadRequest
 from catena.ids import TurnIds
+from tests.conformance.proves import proves
 
 
 def render(items: Sequence[dict[str, Any]]) -> bytes:
@@ -54,6 +55,7 @@ def test_branches_share_their_ancestors_and_nothing_else() -> None:
     assert "question 2" not in told(right)
 
 
+@proves("3.2.40")
 def test_a_deleted_turn_is_absent_and_all_others_are_there() -> None:
     link = link_chain([turn(1), turn(2, deleted=True), turn(3)], render)
     assert told(link) == ["question 1", "answer 1", "question 3", "answer 3"]
@@ -89,6 +91,7 @@ def test_open_calls_are_known_at_the_tip_and_cleared_by_the_next_turn() -> None:
     assert not link_turn(link, turn(2, input=[output]), render).open_calls
 
 
+@proves("3.4.47")
 @pytest.mark.parametrize("doubled", ["msg_foreign", f"msg_{TREE}0000000001{1:020x}0001"])
 def test_an_id_that_the_chain_has_is_a_duplicate(doubled: str) -> None:
     link = link_chain([turn(1, input=[say("user", "hi", id="msg_foreign")]), turn(2), turn(3)], render)

@@ -23,6 +23,7 @@ from catena.chunks import (
     ItemDone,
     ItemEvent,
     ItemStarted,
+    Offered,
     PartEnd,
     ReasoningDelta,
     RefusalDelta,
@@ -39,7 +40,15 @@ from catena.wire.response import Response
 
 NOW = 1_763_600_000
 STEM = "0123456789abcdef00" + f"{NOW:08x}" + "0" * 20
-WRAPPED = "shell"
+WRAPPED = "wrapped"
+HELD = ("shell", "local_shell", "apply_patch", "computer", "tool_search")
+OFFERED = Offered(
+    {
+        WRAPPED: ("custom", WRAPPED, None),
+        "ns__f": ("function", "f", "ns"),
+        **{name: (name, name, None) for name in HELD},
+    }
+)
 CITATION = {
     "type": "url_citation",
     "start_index": 0,
@@ -56,7 +65,23 @@ EVENT = TypeAdapter[ResponseStreamEvent](ResponseStreamEvent)
 # Chunks as an adapter sends them
 
 pieces = st.text(max_size=4)
-argument_pieces = st.sampled_from(["", "{", "}", "{}", '{"input":', '"x"', "}", "1", " ", "{}{}"])
+argument_pieces = st.sampled_from(
+    [
+        "",
+        "{",
+        "}",
+        "{}",
+        '{"input":',
+        '"x"',
+        "}",
+        "1",
+        " ",
+        "{}{}",
+        '{"commands":["a","b"]}',
+        '{"command":["a"]}',
+    ]
+    + ['{"type":"delete_file","path":"p"}', '{"actions":[{"type":"wait"}]}']
+)
 
 
 @st.composite
@@ -91,7 +116,7 @@ def _first_piece(index: int) -> st.SearchStrategy[Chunk]:
         ToolCallDelta,
         st.just(index),
         st.sampled_from(["", f"call_{index}"]),
-        st.sampled_from(["f", WRAPPED]),
+        st.sampled_from(["f", WRAPPED, "ns__f", *HELD]),
         argument_pieces,
         custom=st.booleans(),
         namespace=st.sampled_from([None, "ns"]),
@@ -141,7 +166,8 @@ class Told(NamedTuple):
 def tell(batches: Sequence[Sequence[Chunk]], end: str) -> Told:
     ids = TurnIds(STEM)
     response = Response(id=ids.turn("resp_"), created_at=NOW, status="in_progress", model="m")
-    fold = Fold(response, ids, wrapped={WRAPPED})
+    fold = Fold(response, ids)
+    fold.feed([OFFERED])
     events = fold.start()
     for batch in batches:
         events += fold.feed(batch)

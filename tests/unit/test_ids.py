@@ -2,8 +2,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catena.ids import TurnIds, is_well_formed, item_home, item_prefix, new_tree, tree_of
+from tests.conformance.proves import proves
 
 
+@proves("2.2.26")
 def test_an_id_has_the_layout_of_the_official_ones() -> None:
     ids = TurnIds.new("00112233445566aa", now=0x65000000)
     response_id = ids.turn("resp_")
@@ -12,6 +14,7 @@ def test_an_id_has_the_layout_of_the_official_ones() -> None:
     assert is_well_formed(response_id)
 
 
+@proves("2.2.26")
 def test_all_ids_of_a_turn_share_its_tree_and_lead_back_to_it() -> None:
     tree = new_tree()
     ids = TurnIds.new(tree, now=1)
@@ -43,6 +46,7 @@ def test_a_foreign_id_has_no_tree_and_no_home(text: str) -> None:
         assert item_home(text) is None
 
 
+@proves("2.2.25")
 def test_item_prefixes_are_the_official_ones() -> None:
     assert item_prefix("message") == "msg_"
     assert item_prefix("web_search_call") == "ws_"

@@ -17,6 +17,7 @@ from catena.chunks import (
     ItemDone,
     ItemEvent,
     ItemStarted,
+    Offered,
     ReasoningDelta,
     RefusalDelta,
     SummaryDelta,
@@ -34,10 +35,10 @@ from catena.wire.response import Response, stored_fields, whole_response
 LOGPROB = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
 
 
-def a_fold(**more: Any) -> Fold:
+def a_fold() -> Fold:
     ids = TurnIds.new(new_tree(), 1)
     response = Response(id=ids.turn("resp_"), created_at=1, status="in_progress", model="m")
-    return Fold(response, ids, **more)
+    return Fold(response, ids)
 
 
 def stored_and_read(response: Response) -> Response:
@@ -72,8 +73,9 @@ def test_a_plain_answer_costs_about_a_byte_for_each_delta() -> None:
 
 
 def test_every_kind_of_event_is_told_again() -> None:
-    fold = a_fold(wrapped=frozenset({"patch"}))
+    fold = a_fold()
     chunks: list[Chunk] = [
+        Offered({"patch": ("custom", "patch", None)}),
         SummaryDelta("Thinking", 0),
         SummaryDelta("More", 1),
         Boundary(encrypted_content="sealed", phase="final_answer"),

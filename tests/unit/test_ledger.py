@@ -6,6 +6,7 @@ import pytest
 
 from catena.context.ledger import NOTHING_OPEN, answering, check_input, open_after, without_orphans
 from catena.errors import BadRequest
+from tests.conformance.proves import proves
 
 USER = {"type": "message", "role": "user", "content": "go on"}
 
@@ -25,16 +26,19 @@ def refused(before: dict[str, str], *items: dict[str, Any]) -> str:
     return refusal.value.message
 
 
+@proves("3.4.function_call")
 def test_a_call_without_its_output_is_named() -> None:
     assert refused({"call_1": "function_call"}, USER) == "No tool output found for function call call_1."
 
 
+@proves("3.4.46")
 def test_every_one_of_parallel_calls_needs_its_output_in_any_order() -> None:
     waiting = open_after(NOTHING_OPEN, [call("call_1"), call("call_2")])
     check_input(waiting, [output("call_2"), output("call_1")])
     assert refused(dict(waiting), output("call_2")) == "No tool output found for function call call_1."
 
 
+@proves("3.4.output")
 def test_an_output_without_its_call_is_named() -> None:
     expected = "No tool call found for function call output with call_id call_9."
     assert refused({}, output("call_9")) == expected
@@ -48,6 +52,7 @@ def test_a_replayed_pair_within_the_input_is_whole() -> None:
     check_input(NOTHING_OPEN, [USER, call("call_1"), output("call_1"), USER])
 
 
+@proves("3.4.shell_call")
 def test_other_kinds_of_calls_are_named_as_the_api_names_them() -> None:
     assert refused({"c": "shell_call"}, USER) == "No tool output found for shell call c."
     assert refused({"c": "custom_tool_call"}, USER) == "No tool output found for custom tool call c."
@@ -59,6 +64,7 @@ def test_a_call_that_was_cut_off_waits_for_nothing() -> None:
     assert not open_after(NOTHING_OPEN, [call("call_1", status="incomplete")])
 
 
+@proves("3.4.46.async")
 def test_an_asynchronous_call_may_be_answered_later() -> None:
     waiting = open_after(NOTHING_OPEN, [call("call_1", **{"async": True})])
     check_input(waiting, [USER])
@@ -68,6 +74,7 @@ def test_an_asynchronous_call_may_be_answered_later() -> None:
     assert "No tool call found" in refused({}, output("call_1"))
 
 
+@proves("3.4.reasoning")
 def test_reasoning_needs_what_followed_it() -> None:
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
     expected = "Item 'rs_1' of type 'reasoning' was provided without its required following item."

@@ -6,10 +6,12 @@ from catena.prefix import PrefixCache
 from catena.retention import Retention
 from catena.store import Turn
 from catena.store.sqlite import SqliteStore
+from tests.conformance.proves import proves
 
 DAY = 86_400
 
 
+@proves("3.2.44")
 async def test_a_tree_goes_as_a_whole_when_its_newest_turn_is_too_old(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "catena.sqlite3")
 

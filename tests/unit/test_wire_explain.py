@@ -16,6 +16,7 @@ from catena.errors import BadRequest
 from catena.wire import wording
 from catena.wire.explain import check_depth, explain, require
 from catena.wire.request import decode_create
+from tests.conformance.proves import proves
 
 GOOD: dict[str, Any] = {"model": "m", "input": "hi"}
 GONE = object()
@@ -44,6 +45,7 @@ BAD_JSON = (
 )
 
 
+@proves("10.2.invalid_json")
 @pytest.mark.parametrize(
     "body",
     [b"{", b'{"model": }', b"{} {}", b" ", b"\xef\xbb\xbf{}", b'{"model": NaN}', b'{"model": "\\ud800"}'],
@@ -94,6 +96,7 @@ MOVED = (
 )
 
 
+@proves("10.2.unsupported_parameter", "3.3.45")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -113,6 +116,7 @@ def test_a_whole_chat_body_hears_where_messages_went_before_it_hears_of_input() 
     assert told(chat)[0] == MOVED.format("messages", "input")
 
 
+@proves("10.2.unknown_parameter", "3.3.45")
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -207,6 +211,7 @@ WRONG_TYPES = [
 ]
 
 
+@proves("10.2.invalid_type")
 @pytest.mark.parametrize(("name", "value", "expected", "got"), WRONG_TYPES)
 def test_a_value_of_the_wrong_type_hears_what_was_expected(
     name: str, value: Any, expected: str, got: str
@@ -229,6 +234,7 @@ INCLUDE = (
 )
 
 
+@proves("10.2.invalid_value")
 @pytest.mark.parametrize(
     ("fault", "path", "supported"),
     [
@@ -255,6 +261,7 @@ def test_a_value_outside_its_list_hears_the_list_in_order(
     assert told(fault) == (message, path, "invalid_value")
 
 
+@proves("10.2.bounds", "2.4.max_output_tokens", "2.4.top_logprobs", "2.4.temperature", "2.4.top_p")
 @pytest.mark.parametrize(
     ("name", "value", "kind", "bound"),
     [
@@ -275,6 +282,7 @@ def test_a_number_below_its_bound_hears_the_bound(name: str, value: float, kind:
     assert told({name: value}) == (message, name, f"{kind}_below_min_value")
 
 
+@proves("10.2.bounds", "2.4.top_logprobs", "2.4.temperature", "2.4.top_p")
 @pytest.mark.parametrize(
     ("name", "value", "kind", "bound"),
     [
@@ -299,6 +307,7 @@ def test_a_bound_deep_inside_is_named_by_its_path() -> None:
     assert told(fault) == (message, path, "integer_below_min_value")
 
 
+@proves("2.4.metadata", "10.2.object_above_max_properties")
 def test_metadata_keeps_to_its_bounds() -> None:
     many = {f"k{number}": "v" for number in range(17)}
     message = (
@@ -324,6 +333,7 @@ def test_metadata_keeps_to_its_bounds() -> None:
     assert told({"metadata": {"k": 7}}) == (message, "metadata.k", "invalid_type")
 
 
+@proves("2.4.input", "2.4.safety_identifier", "2.4.prompt_cache_key")
 @pytest.mark.parametrize(
     ("name", "bound"), [("safety_identifier", 128), ("prompt_cache_key", 64), ("input", 10_485_760)]
 )
@@ -335,6 +345,7 @@ def test_a_string_that_is_too_long_hears_both_lengths(name: str, bound: int) -> 
     assert told({name: "x" * (bound + 1)}) == (message, name, "string_above_max_length")
 
 
+@proves("10.2.missing_required_parameter")
 @pytest.mark.parametrize(
     ("fault", "path"),
     [
@@ -376,6 +387,7 @@ CHARACTERS = (
 LENGTH = "string too long. Expected a string with maximum length 64, but got a string with length 65 instead."
 
 
+@proves("3.3.prefix", "3.3.characters")
 @pytest.mark.parametrize(
     ("value", "message", "code"),
     [
@@ -398,6 +410,7 @@ def test_a_conversation_is_named_by_its_own_prefix() -> None:
     assert told({"conversation": {"id": "wa_10"}, "store": 1})[1] == "conversation.id"
 
 
+@proves("3.3.conversation")
 def test_two_parents_exclude_one_another() -> None:
     message = "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'."
     assert told({"conversation": "conv_x", "previous_response_id": "resp_x"}) == (
@@ -445,6 +458,7 @@ IN_ORDER: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@proves("3.3.45.order")
 @pytest.mark.parametrize("position", range(len(IN_ORDER) - 1))
 def test_of_two_faults_the_official_apis_first_is_told(position: int) -> None:
     (first, param), (second, other) = IN_ORDER[position : position + 2]
@@ -452,6 +466,7 @@ def test_of_two_faults_the_official_apis_first_is_told(position: int) -> None:
     assert told(second)[1] == other
 
 
+@proves("3.3.45.order")
 def test_missing_parameters_come_before_unknown_ones() -> None:
     assert told({"model": GONE, "input": GONE, "zzz": 1})[1] == "model"
     assert told({"input": GONE, "zzz": 1})[1] == "input"

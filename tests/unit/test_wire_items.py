@@ -13,6 +13,7 @@ from catena.errors import BadRequest
 from catena.wire.items import ITEM_TYPES, ITEMS, PREFIXES, AssistantMessage, check_items, normalise_input
 from catena.wire.response import Item
 from catena.wire.shapes import fields_of
+from tests.conformance.proves import proves
 
 USER: Item = {"role": "user", "content": "hi"}
 REQUIRED: Any = typing_extensions.Required
@@ -147,6 +148,7 @@ def sdk_fields(shape: Any) -> dict[str, bool]:
 BETA = {"agent_message", "multi_agent_call", "multi_agent_call_output"}
 
 
+@proves("2.3.table")
 def test_the_table_has_the_sdks_items() -> None:
     assert set(ITEM_TYPES) == set(sdk_items()) | BETA
 
@@ -302,6 +304,7 @@ def test_what_is_missing_in_a_part_is_named_by_its_path() -> None:
 # Kinds
 
 
+@proves("2.3.newer")
 @pytest.mark.parametrize(
     "kind", ["bogus_item", "x", "", "functon_call", "mesage", "reasoning_v2", "mcp_calls", 7, []]
 )
@@ -338,6 +341,7 @@ def test_what_codex_sends_besides_the_api_is_carried() -> None:
 # Calls
 
 
+@proves("2.4.call_id")
 @pytest.mark.parametrize("kind", ["function_call", "custom_tool_call", "shell_call", "computer_call"])
 def test_the_name_of_a_call_keeps_to_its_length(kind: str) -> None:
     good = {"type": kind, **GOOD[kind]}
@@ -354,6 +358,7 @@ def test_the_name_of_a_call_keeps_to_its_length(kind: str) -> None:
     assert told({**good, "call_id": "c" * 65}) == (message, "input[0].call_id", "string_above_max_length")
 
 
+@proves("2.4.name")
 @pytest.mark.parametrize("name", ["a.b", "a b", "a\n"])
 def test_a_function_is_called_by_a_name_that_fits(name: str) -> None:
     message = (
@@ -390,6 +395,7 @@ def test_tools_inside_items_are_checked_as_tools(kind: str) -> None:
 # Ids
 
 
+@proves("2.2.27")
 @pytest.mark.parametrize(("kind", "prefix"), PREFIXES.items())
 def test_an_id_begins_as_its_kind_does(kind: str, prefix: str) -> None:
     item = {"type": kind, **GOOD[kind]}
@@ -418,6 +424,7 @@ def test_an_id_keeps_to_its_length_and_is_a_string() -> None:
     assert told({"type": "acme:note", "id": 7})[2] == "invalid_type"
 
 
+@proves("2.2.27", "3.4.duplicate")
 def test_an_id_stands_for_one_item() -> None:
     one, other = {**USER, "id": "msg_1"}, {"type": "item_reference", "id": "msg_1"}
     message = "Duplicate item found with id msg_1. Remove duplicate items from your input and try again."

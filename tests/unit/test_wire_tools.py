@@ -26,6 +26,7 @@ from catena.wire.tools import (
     check_tools,
     echo_tools,
 )
+from tests.conformance.proves import proves
 
 FUNCTION: Tool = {"type": "function", "name": "f"}
 REQUIRED: Any = typing_extensions.Required
@@ -140,6 +141,7 @@ def test_extensions_and_dated_versions_are_carried() -> None:
     assert told({"type": "web_search_2027_01_31", "n": 1})[1] == "tools[0].n"
 
 
+@proves("2.4.name")
 @pytest.mark.parametrize(
     ("name", "code"), [("", "empty_string"), ("a.b", "invalid_value"), ("a" * 129, "string_above_max_length")]
 )
@@ -268,6 +270,7 @@ OPEN: dict[str, Any] = {
 }
 
 
+@proves("2.1.19")
 def test_a_function_that_does_not_say_is_made_strict() -> None:
     before = copy.deepcopy(OPEN)
     (echo,) = echo_tools([{**FUNCTION, "parameters": OPEN}])
@@ -291,6 +294,7 @@ def deep(levels: int) -> dict[str, Any]:
     return schema
 
 
+@proves("2.1.19")
 @pytest.mark.parametrize(
     "parameters",
     [
