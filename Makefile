@@ -33,8 +33,9 @@ serve: $(RUN) ## The server on 127.0.0.1:8080 with the embedded model
 demo: $(RUN) ## Watch a model remember: the whole tour, on a free port, with no key
 	@$(BIN)/python -m catena.demo $(ARGS)
 
-test: $(DEV) ## All tests, in parallel
-	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
+test: $(DEV) ## All tests, in parallel, with the embedded model (fetched once)
+	@$(BIN)/catena model pull || test -z "$$CI"
+	@CATENA_REQUIRE_MODEL=$${CI:+1} $(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
 
 check: format lint types docs ## Format, lint, types, docs
 
