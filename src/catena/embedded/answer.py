@@ -44,6 +44,9 @@ _GREEDY: Final[Mapping[str, Any]] = {"temperature": 0.0}
 _LIMIT: Final = 2048
 """Tokens of an answer to a caller who sets no limit: a small model that begins to repeat itself finds no end."""
 
+_NAME_LIMIT: Final = 200
+"""Tokens in which a tool is named; its name has at most 64 letters."""
+
 _MEANT_FOR_TEXT: Final = ("stop", "logprobs", "top_logprobs")
 
 
@@ -85,7 +88,8 @@ async def _choose(
     """The function that the model needs now, or None."""
     if mode == "required" and len(functions) == 1:
         return functions[0]
-    options = {**_GREEDY, **_constrained_to("choice", tools.choice_schema(functions, mode))}
+    schema = tools.choice_schema(functions, mode)
+    options = {**_GREEDY, "max_tokens": _NAME_LIMIT, **_constrained_to("choice", schema)}
     said = [event.text async for event in decoder.decode(question, options) if isinstance(event, Piece)]
     return tools.chosen("".join(said), functions)
 

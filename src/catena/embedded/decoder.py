@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -109,15 +109,18 @@ class LlamaDecoder:
             chunks = _Chunks(asyncio.get_running_loop())
             work = functools.partial(self._run, msgspec.json.encode(body), chunks)
             running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-            reason = "stop"
+            reason = ""
             try:
                 while (chunk := await chunks.arrived.get()) is not None:
                     for choice in chunk.choices:
                         reason = choice.finish_reason or reason
-                    yield _read(chunk, reason)
+                    for event in _events(chunk, reason):
+                        yield event
+                if not reason:
+                    raise CatenaError("The model stopped in the middle of its answer.")
             finally:
                 chunks.unwanted.set()
-                await running
+                await running  # the slot is free when the runtime's thread is
 
     async def tokenize(self, prompt: str | Sequence[Mapping[str, str]]) -> Sequence[int]:
         return await asyncio.to_thread(self._tokenize, prompt)
@@ -180,6 +183,7 @@ class _Chunk(msgspec.Struct):
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
+    prompt_progress: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
 
@@ -203,18 +207,19 @@ class _Chunks:
         self._loop.call_soon_threadsafe(self.arrived.put_nowait, None)
 
 
-def _read(chunk: _Chunk, reason: str) -> Decoded:
+def _events(chunk: _Chunk, reason: str) -> Iterator[Decoded]:
     if chunk.error is not None:
         raise _as_ours(chunk.error)
-    if chunk.usage is not None:
-        usage = chunk.usage
-        cached = usage.prompt_tokens_details.cached_tokens
-        return Done(reason, usage.prompt_tokens, usage.completion_tokens, cached)
+    if chunk.prompt_progress is not None:
+        yield Accepted()
     for choice in chunk.choices:
         text, reasoning = choice.delta.content or "", choice.delta.reasoning_content or ""
         if text or reasoning or choice.logprobs:
-            return Piece(text, reasoning, choice.logprobs)
-    return Accepted()
+            yield Piece(text, reasoning, choice.logprobs)
+    if chunk.usage is not None:
+        usage = chunk.usage
+        cached = usage.prompt_tokens_details.cached_tokens
+        yield Done(reason, usage.prompt_tokens, usage.completion_tokens, cached)
 
 
 def _as_ours(error: Mapping[str, Any]) -> CatenaError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -132,9 +132,9 @@ class _Exchange:
             more = event.get("more_body", False)
         return b"".join(parts)
 
-    async def unless_gone(self, work: Awaitable[None]) -> None:
+    async def unless_gone(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work`, but drop it as soon as the caller has gone."""
-        working, gone = asyncio.ensure_future(work), asyncio.ensure_future(self._gone())
+        working, gone = asyncio.create_task(work), asyncio.create_task(self._gone())
         try:
             await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -39,7 +39,9 @@ class PullProgress:
     def __call__(self, progress: Progress) -> None:
         """Show how far the pull is."""
         if progress.note:
-            self._bar.console.print(progress.note, style="yellow", markup=False, highlight=False)
+            self._bar.console.print(
+                progress.note, style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
         self._bar.update(
             self._task,
             completed=progress.done,
