@@ -31,7 +31,7 @@ EXAMPLES = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
     for number, block in enumerate(blocks(page, "python"))
-]
+] + [pytest.param(file.read_text(), id=file.name) for file in sorted((ROOT / "examples").glob("*.py"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
