@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.running import RunningServer, StartServer, running_server
+
+# No test asserts a time, and these machines are shared.
+settings.register_profile("catena", deadline=None)
+settings.load_profile("catena")
 
 
 @pytest.fixture

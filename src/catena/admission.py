@@ -10,8 +10,6 @@ __all__ = ["check_supported"]
 
 def check_supported(request: CreateRequest) -> None:
     """Raise BadRequest, or NotFound for an object that cannot exist here, for what would have to be ignored."""
-    if request.conversation is not None:
-        raise NotFound(f"Conversation with id '{request.conversation_id}' not found.")
     if request.prompt is not None:
         raise NotFound(f"Prompt with id '{request.prompt.id}' not found.")
     if request.truncation == "auto":

@@ -19,6 +19,7 @@ __all__ = [
     "ItemDone",
     "ItemEvent",
     "ItemStarted",
+    "Offered",
     "PartEnd",
     "ReasoningDelta",
     "RefusalDelta",
@@ -31,6 +32,19 @@ __all__ = [
 
 class _Chunk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True, tag_field="chunk"):
     """Encodes as a short JSON array, tag first, so that a log of chunks stays small."""
+
+
+class Offered(_Chunk, frozen=True):
+    """What the engine was offered, as far as it matters to how its calls are told. Comes before everything else.
+
+    `forms` are the tools that the engine knows as functions and that are something else, by the name that it knows:
+    the tool's type, its own name and its namespace. `allowed` are the names that may be called, None for any. Without
+    `parallel` an answer has at most one call.
+    """
+
+    forms: dict[str, tuple[str, str, str | None]] = {}
+    allowed: list[str] | None = None
+    parallel: bool = True
 
 
 class TextDelta(_Chunk, frozen=True):
@@ -132,7 +146,8 @@ class Finish(_Chunk, frozen=True):
 
 
 Chunk: TypeAlias = (
-    TextDelta
+    Offered
+    | TextDelta
     | RefusalDelta
     | ReasoningDelta
     | SummaryDelta

@@ -7,15 +7,26 @@ business.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from catena.chunks import ItemEvent, TextDelta
+from catena.tool_shapes import Shape
 from catena.wire import events as ev
 from catena.wire.response import Item
 
-__all__ = ["Counter", "ItemStatus", "OpenCall", "OpenItem", "OpenMessage", "OpenReasoning", "PassedOnItem"]
+__all__ = [
+    "Counter",
+    "HeldCall",
+    "ItemStatus",
+    "OpenCall",
+    "OpenItem",
+    "OpenMessage",
+    "OpenReasoning",
+    "PassedOnItem",
+]
 
 ItemStatus: TypeAlias = Literal["completed", "incomplete"]
 
@@ -332,11 +343,7 @@ class OpenCall:
         """Whether the arguments are a finished JSON value, to which nothing can be added."""
         if self._custom and not self._wrapped:
             return False
-        try:
-            msgspec.json.decode("".join(self._pieces))
-        except msgspec.DecodeError:
-            return False
-        return True
+        return _is_json(self._pieces)
 
     def _text(self) -> str:
         text = "".join(self._pieces)
@@ -359,6 +366,91 @@ class OpenCall:
 
     def partial(self) -> Item:
         return self._item("incomplete", self._text())
+
+
+class HeldCall:
+    """A call of a tool that the engine knows as a function and that clients know by an item of its own.
+
+    It is announced when its arguments are whole, as only then it is known what it does. Arguments that make no sense
+    as such a call, or that were cut off, are told as they are: as those of a function call.
+    """
+
+    def __init__(
+        self,
+        place: Callable[[str], tuple[str, int]],
+        counter: Counter,
+        *,
+        shape: Shape,
+        call_id: str,
+        name: str,
+    ) -> None:
+        self.index = -1
+        self._take_place = place
+        self._counter = counter
+        self._shape = shape
+        self._call_id = call_id
+        self._name = name
+        self._pieces: list[str] = []
+
+    def open(self) -> list[ev.Event]:
+        return []
+
+    def piece(self, text: str) -> list[ev.Event]:
+        self._pieces.append(text)
+        return []
+
+    def is_whole(self) -> bool:
+        """Whether the arguments are a finished JSON value, to which nothing can be added."""
+        return _is_json(self._pieces)
+
+    def close(self, status: ItemStatus) -> list[ev.Event]:
+        arguments = "".join(self._pieces)
+        assert self._shape.read is not None
+        fields = self._shape.read(arguments) if status == "completed" else None
+        if fields is None:
+            return self._as_function(arguments, status)
+        item_id, self.index = self._take_place(self._shape.call)
+        item = {"id": item_id, "type": self._shape.call, "call_id": self._call_id, **fields}
+        return [
+            self._added({**item, "status": "in_progress"}),
+            *self._commands(item),
+            ev.OutputItemDone(
+                item={**item, "status": status},
+                output_index=self.index,
+                sequence_number=self._counter.take(),
+            ),
+        ]
+
+    def _as_function(self, arguments: str, status: ItemStatus) -> list[ev.Event]:
+        item_id, self.index = self._take_place("function_call")
+        call = OpenCall(item_id, self.index, self._counter, call_id=self._call_id, name=self._name)
+        return [*call.open(), *(call.piece(arguments) if arguments else ()), *call.close(status)]
+
+    def _added(self, item: Item) -> ev.Event:
+        if item["type"] == "shell_call":
+            item["action"] = {**item["action"], "commands": []}
+        return ev.OutputItemAdded(item=item, output_index=self.index, sequence_number=self._counter.take())
+
+    def _commands(self, item: Item) -> Iterator[ev.Event]:
+        """The events of a shell call, which tell each command (spec A.1)."""
+        if item["type"] != "shell_call":
+            return
+        for number, command in enumerate(item["action"]["commands"]):
+            place = {"output_index": self.index, "command_index": number}
+            yield ev.ShellCommandAdded(command="", sequence_number=self._counter.take(), **place)
+            yield ev.ShellCommandDelta(delta=command, sequence_number=self._counter.take(), **place)
+            yield ev.ShellCommandDone(command=command, sequence_number=self._counter.take(), **place)
+
+    def partial(self) -> Item:
+        raise AssertionError("a call that was not announced is told to nobody")
+
+
+def _is_json(pieces: list[str]) -> bool:
+    try:
+        msgspec.json.decode("".join(pieces))
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _unwrap(arguments: str) -> str:

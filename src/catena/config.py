@@ -74,7 +74,21 @@ class StreamSettings(_Section, frozen=True, kw_only=True):
     log_seconds: float = 1.0
     """How often what an engine has sent is saved while a stream goes on, so that a crash leaves it."""
     ping_seconds: float = 15.0
-    """A stream that is idle this long gets a comment, so that nothing in between closes it; 0 sends none."""
+    """A stream that is idle this long gets a comment, so that nothing in between closes it, and a WebSocket a ping; 0
+    sends none."""
+
+
+class WebSocketSettings(_Section, frozen=True, kw_only=True):
+    lifetime_seconds: float = 3600.0
+    """How long one connection may last; 0 is without end."""
+    in_flight: int = 16
+    """How many responses are produced at once on one connection; more wait."""
+    lanes: int = 32
+    """How many names of lanes one connection may use."""
+    waiting: int = 256
+    """How many requests may wait on one connection."""
+    warm_engine: bool = False
+    """Have the engine read the context of a response with `generate: false`, so that its cache is warm."""
 
 
 class BackgroundSection(_Section, frozen=True, kw_only=True):
@@ -88,6 +102,32 @@ class BackgroundSection(_Section, frozen=True, kw_only=True):
     """After how long without a sign of life a run's server is taken for dead."""
     keep_unstored_seconds: float = 600.0
     """How long the result of a background response with `store: false` can be fetched."""
+
+
+class WebhookSettings(_Section, frozen=True, kw_only=True):
+    allow_private: bool = False
+    """Deliver to private addresses too: to this machine, and to the networks that it stands in."""
+    concurrency: int = 16
+    """How many are delivered at once."""
+    timeout_seconds: float = 10.0
+    """How long an endpoint may take to answer."""
+    give_up_hours: float = 72.0
+    """For how long one that does not answer is tried again."""
+
+
+class ToolSettings(_Section, frozen=True, kw_only=True):
+    """What becomes of a tool that runs on the side of the engine, where the engine does not have it: `reject` is an
+    error, `omit` leaves it out and says so in the reply's headers."""
+
+    web_search: Literal["reject", "omit"] = "omit"
+    file_search: Literal["reject", "omit"] = "reject"
+    code_interpreter: Literal["reject", "omit"] = "reject"
+    image_generation: Literal["reject", "omit"] = "reject"
+    mcp: Literal["reject", "omit"] = "reject"
+
+    @property
+    def omitted(self) -> frozenset[str]:
+        return frozenset(name for name in self.__struct_fields__ if getattr(self, name) == "omit")
 
 
 class UpstreamSettings(_Section, frozen=True, kw_only=True):
@@ -129,7 +169,10 @@ class Config(_Section, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     chains: ChainSettings = ChainSettings()
     streams: StreamSettings = StreamSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     background: BackgroundSection = BackgroundSection()
+    webhooks: WebhookSettings = WebhookSettings()
+    tools: ToolSettings = ToolSettings()
     upstreams: dict[str, UpstreamSettings] = {}
     models: dict[str, ModelRoute] = {}
     default_upstream: str | None = None

@@ -86,6 +86,13 @@ class PreviousResponseNotFound(BadRequest):
         )
 
 
+class ConversationLocked(BadRequest):
+    """Another process is currently operating on this conversation. Please retry in a few seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(param="conversation", code="conversation_locked")
+
+
 class Unauthorized(CatenaError):
     """Incorrect API key provided."""
 
@@ -105,6 +112,13 @@ class NotFound(CatenaError):
 
     status = 404
     type = "invalid_request_error"
+
+
+class ConversationNotFound(NotFound):
+    """Conversation not found."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(f"Conversation with id '{conversation_id}' not found.")
 
 
 class MethodNotAllowed(CatenaError):

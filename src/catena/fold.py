@@ -11,7 +11,7 @@ terminal event is a step of its own, so that the caller can commit the response 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from catena.chunks import (
     ItemDone,
     ItemEvent,
     ItemStarted,
+    Offered,
     PartEnd,
     ReasoningDelta,
     RefusalDelta,
@@ -34,6 +35,7 @@ from catena.chunks import (
 )
 from catena.compose import (
     Counter,
+    HeldCall,
     ItemStatus,
     OpenCall,
     OpenItem,
@@ -43,6 +45,7 @@ from catena.compose import (
 )
 from catena.errors import CatenaError
 from catena.ids import TurnIds, item_prefix
+from catena.tool_shapes import SHAPES
 from catena.wire import events as ev
 from catena.wire.response import (
     IncompleteDetails,
@@ -80,27 +83,21 @@ _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_
 class Fold:
     """One response being made.
 
-    `response` is what clients would read at this moment. `wrapped` names the custom tools that the engine sees
-    as functions.
+    `response` is what clients would read at this moment.
     """
 
-    def __init__(
-        self,
-        response: Response,
-        ids: TurnIds,
-        *,
-        wrapped: Set[str] = frozenset(),
-    ) -> None:
+    def __init__(self, response: Response, ids: TurnIds) -> None:
         self._response = response
         self._ids = ids
-        self._wrapped = wrapped
+        self._offered = Offered()
         self._counter = Counter()
         self._output: list[Item | None] = []
         self._message: OpenMessage | None = None
         self._reasoning: OpenReasoning | None = None
         self._passed: PassedOnItem | None = None
-        self._calls: dict[int, OpenCall] = {}
+        self._calls: dict[int, OpenCall | HeldCall] = {}
         self._closed_calls: set[int] = set()
+        self._called = False
         self._phase: str | None = None
         self._reason: str | None = None
         self._error: CatenaError | None = None
@@ -123,6 +120,21 @@ class Fold:
     def finished(self) -> bool:
         """Whether the engine said why it stopped: without that, its stream was cut."""
         return self._reason is not None
+
+    @property
+    def answer(self) -> str | None:
+        """The text of the answer that the engine has finished; None where it was cut off, refuses or makes calls."""
+        if self._reason != "stop" or self._called:
+            return None
+        parts = [part for item in self._snapshot() if item["type"] == "message" for part in item["content"]]
+        if any(part["type"] == "refusal" for part in parts):
+            return None
+        return "".join(part["text"] for part in parts)
+
+    @property
+    def calling(self) -> bool:
+        """Whether the engine has begun to call a tool."""
+        return self._called or bool(self._calls)
 
     # The verbs
 
@@ -166,6 +178,10 @@ class Fold:
         self._settle("completed", completed_at=now)
         return events
 
+    def prepare(self, now: int) -> None:
+        """Nothing is to be produced: the response is complete as it is."""
+        self._settle("completed", completed_at=now)
+
     def stop(self, reason: str) -> list[ev.Event]:
         """We stop the engine at a safe place; the response is incomplete for this reason."""
         events = self._close_all("incomplete")
@@ -208,6 +224,10 @@ class Fold:
 
     # One method for each kind of chunk
 
+    def _offer(self, chunk: Offered) -> list[ev.Event]:
+        self._offered = chunk
+        return []
+
     def _text(self, chunk: TextDelta) -> list[ev.Event]:
         if not chunk.text and not chunk.logprobs:
             return []
@@ -247,15 +267,26 @@ class Fold:
         call = self._calls.get(chunk.index)
         if call is None:
             if chunk.index in self._closed_calls:
-                return []  # it was closed as nothing can follow whole arguments but white space
+                # Nothing can follow whole arguments but white space, and nothing of what is not to be told.
+                return []
             if not chunk.name:
                 raise ValueError(f"a piece of tool call {chunk.index} came before its name")
+            if not self._may_call(chunk.name):
+                self._closed_calls.add(chunk.index)
+                return []
             events += self._leave()
             call = self._open_call(chunk)
             events += call.open()
         if chunk.arguments:
             events += call.piece(chunk.arguments)
         return events
+
+    def _may_call(self, name: str) -> bool:
+        """Whether the request allows this call, whatever its engine thinks (spec §9.5, §9.9)."""
+        allowed = self._offered.allowed
+        if allowed is not None and name not in allowed:
+            return False
+        return self._offered.parallel or not self._called
 
     def _boundary(self, chunk: Boundary) -> list[ev.Event]:
         events: list[ev.Event] = []
@@ -299,6 +330,7 @@ class Fold:
         return []
 
     _FEED: Final[dict[type, Callable[..., list[ev.Event]]]] = {
+        Offered: _offer,
         TextDelta: _text,
         RefusalDelta: _refusal,
         Annotation: _annotation,
@@ -331,21 +363,37 @@ class Fold:
         self._reasoning = OpenReasoning(self._ids.item("rs_"), self._place(), self._counter)
         return self._reasoning
 
-    def _open_call(self, chunk: ToolCallDelta) -> OpenCall:
+    def _open_call(self, chunk: ToolCallDelta) -> OpenCall | HeldCall:
         # An engine that knows custom tools itself sends the bare input, which may look like anything.
-        wrapped = not chunk.custom and chunk.name in self._wrapped
-        call = OpenCall(
-            self._ids.item("ctc_" if wrapped or chunk.custom else "fc_"),
-            self._place(),
-            self._counter,
-            call_id=chunk.call_id or self._ids.call(),
-            name=chunk.name,
-            namespace=chunk.namespace,
-            custom=chunk.custom,
-            wrapped=wrapped,
-        )
+        form = None if chunk.custom else self._offered.forms.get(chunk.name)
+        kind, name, namespace = form or ("function", chunk.name, chunk.namespace)
+        shape = SHAPES[kind]
+        call: OpenCall | HeldCall
+        if shape.read is not None:
+            call = HeldCall(
+                self._placed,
+                self._counter,
+                shape=shape,
+                call_id=chunk.call_id or self._ids.call(),
+                name=chunk.name,
+            )
+        else:
+            call = OpenCall(
+                *self._placed("custom_tool_call" if chunk.custom else shape.call),
+                self._counter,
+                call_id=chunk.call_id or self._ids.call(),
+                name=name,
+                namespace=namespace,
+                custom=chunk.custom,
+                wrapped=kind == "custom",
+            )
         self._calls[chunk.index] = call
+        self._called = True
         return call
+
+    def _placed(self, kind: str) -> tuple[str, int]:
+        """The id and the place of an item of this type that is announced now."""
+        return self._ids.item(item_prefix(kind)), self._place()
 
     def _open_passed(self, item: Item) -> PassedOnItem:
         item_id = self._ids.item(item_prefix(str(item.get("type", "item"))))
@@ -411,7 +459,8 @@ class Fold:
     def _snapshot(self) -> list[Item]:
         output = list(self._output)
         for item in self._open_items():
-            output[item.index] = item.partial()
+            if item.index >= 0:
+                output[item.index] = item.partial()
         return [item for item in output if item is not None]
 
     def _move(self, status: ResponseStatus) -> None:

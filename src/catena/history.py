@@ -5,23 +5,25 @@ A history is whole or it is an error. What is kept in memory is only ever what w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from catena.context import chat, responses
-from catena.context.chain import ChainTurn, Link, link_chain, link_turn
+from catena.context.chain import ChainTurn, Link, link_chain, link_turn, without_removed
+from catena.context.offer import Offer
 from catena.errors import BadRequest, PreviousResponseNotFound
 from catena.fold import TERMINAL
 from catena.ids import tree_of
 from catena.prefix import PrefixCache
-from catena.store import Store, Turn
+from catena.store import Conversation, Store, Turn
 from catena.upstream import Dialect
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
+from catena.wire.tools import Tool
 
-__all__ = ["RENDERINGS", "History", "Rendering"]
+__all__ = ["RENDERINGS", "History", "Rendering", "chain_turns"]
 
 
 class Rendering(Protocol):
@@ -29,12 +31,22 @@ class Rendering(Protocol):
 
     def render(self, items: Sequence[Item]) -> bytes: ...
     def lead(self, request: CreateRequest) -> list[bytes]: ...
-    def options(self, request: CreateRequest) -> dict[str, Any]: ...
+    def offer(self, request: CreateRequest, added: Sequence[Tool], omit: Set[str]) -> Offer: ...
+    def options(self, request: CreateRequest, offer: Offer) -> dict[str, Any]: ...
 
 
 RENDERINGS: Final[dict[Dialect, Rendering]] = {"chat": chat, "responses": responses}
 
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+class _Removal(msgspec.Struct, frozen=True):
+    """The fields of a turn that changed the items of a conversation by hand."""
+
+    removed: Sequence[str] = ()
+
+
+_decode_removal = msgspec.json.Decoder(_Removal).decode
 
 
 class History:
@@ -57,6 +69,44 @@ class History:
             return link
         turns = await self._store.load_chain(project, turn_id)
         _check_ready(turns[-1])
+        return self._linked(project, tree, turns, dialect)
+
+    async def resolve_conversation(
+        self, project: str, conversation: Conversation, dialect: Dialect
+    ) -> tuple[Link | None, str]:
+        """The chain that a conversation ends, and the id of the turn that it ends with.
+
+        Raises ConversationNotFound if it was deleted meanwhile.
+        """
+        tree = tree_of(conversation.id)
+        assert tree is not None
+        link = self._cache.get(project, tree, dialect, conversation.tip)
+        if link is not None:
+            return link, conversation.tip
+        turns = await self._store.conversation_chain(project, conversation.id)
+        return self._linked(project, tree, turns, dialect), turns[-1].id
+
+    async def outline(self, project: str, conversation: Conversation) -> tuple[Link | None, str]:
+        """The same for who does not need it rendered: whichever rendering is kept, or none."""
+        tree = tree_of(conversation.id)
+        assert tree is not None
+        for dialect in RENDERINGS:
+            link = self._cache.get(project, tree, dialect, conversation.tip)
+            if link is not None:
+                return link, conversation.tip
+        turns = await self._store.conversation_chain(project, conversation.id)
+        return link_chain([_chain_turn(turn) for turn in turns], lambda _: b""), turns[-1].id
+
+    def grow(self, project: str, parent_id: str, turn: ChainTurn) -> None:
+        """Keep the links of a turn that no model was asked for, in each dialect in which its parent's is kept."""
+        tree = tree_of(turn.id)
+        assert tree is not None
+        for dialect in RENDERINGS:
+            parent = self._cache.get(project, tree, dialect, parent_id)
+            if parent is not None:
+                self.extend(project, parent, turn, dialect)
+
+    def _linked(self, project: str, tree: str, turns: Sequence[Turn], dialect: Dialect) -> Link | None:
         link = link_chain([_chain_turn(turn) for turn in turns], RENDERINGS[dialect].render)
         if link is not None and not any(turn.deleted for turn in turns):
             self._cache.put(project, tree, dialect, link)
@@ -89,7 +139,15 @@ def _check_ready(turn: Turn) -> None:
         )
 
 
+def chain_turns(turns: Sequence[Turn]) -> Sequence[ChainTurn]:
+    """The turns of a stored chain with the items that are still in it."""
+    return without_removed([_chain_turn(turn) for turn in turns])
+
+
 def _chain_turn(turn: Turn) -> ChainTurn:
     if turn.deleted:
         return ChainTurn(turn.id, turn.model, (), (), deleted=True)
-    return ChainTurn(turn.id, turn.model, _decode_items(turn.input), _decode_items(turn.output))
+    removed = _decode_removal(turn.fields).removed if turn.door == "conversation" else ()
+    return ChainTurn(
+        turn.id, turn.model, _decode_items(turn.input), _decode_items(turn.output), removed=removed
+    )

@@ -39,6 +39,7 @@ _SUMMARY_ADDED: Final = -12  # output index, summary index
 _SUMMARY_DONE: Final = -13  # output index, summary index
 _VERBATIM: Final = -14  # the event itself, without its number: what cannot be derived
 _TERMINAL: Final = -15
+_COMMAND_ADDED: Final = -16  # output index, command index
 
 # Kinds of text: the delta event, the event that ends it, and the names of place and text in them.
 _KINDS: Final = (
@@ -48,8 +49,9 @@ _KINDS: Final = (
     (ev.SummaryTextDelta, ev.SummaryTextDone),
     (ev.ArgumentsDelta, ev.ArgumentsDone),
     (ev.CustomInputDelta, ev.CustomInputDone),
+    (ev.ShellCommandDelta, ev.ShellCommandDone),
 )
-_TEXT, _REFUSAL, _REASONING, _SUMMARY, _ARGUMENTS, _INPUT = range(6)
+_TEXT, _REFUSAL, _REASONING, _SUMMARY, _ARGUMENTS, _INPUT, _COMMAND = range(7)
 _DELTAS: Final = {delta: kind for kind, (delta, _) in enumerate(_KINDS)}
 _DONES: Final = {done: kind for kind, (_, done) in enumerate(_KINDS)}
 
@@ -68,13 +70,15 @@ _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 def record(events: Iterable[ev.Event]) -> bytes:
-    """The journal of a response's events, from the first to the last."""
+    """The journal of a response's events, from the first to the last, which has the response as it ended."""
+    events = list(events)
+    output = _output_of(events)
     ops: list[Any] = []
     target: tuple[int, int, int] | None = None
     for event in events:
         kind = _DELTAS.get(type(event))
         if kind is None:
-            ops += _operation(event)
+            ops += _operation(event, output)
             continue
         place = (kind, event.output_index, _part_of(event))  # type: ignore[union-attr]  # the deltas all have one
         if place != target:
@@ -86,12 +90,26 @@ def record(events: Iterable[ev.Event]) -> bytes:
     return _encode(ops)
 
 
+def _output_of(events: Sequence[ev.Event]) -> list[Item]:
+    response: Response | None = getattr(events[-1], "response", None) if events else None
+    return [] if response is None else _items(response)
+
+
+def _items(response: Response) -> list[Item]:
+    output = response.output
+    items: list[Item] = msgspec.json.decode(output) if isinstance(output, msgspec.Raw) else output
+    return items
+
+
 def _part_of(event: Any) -> int:
-    part: int = getattr(event, "content_index", getattr(event, "summary_index", 0))
-    return part
+    for name in ("content_index", "summary_index", "command_index"):
+        part: int | None = getattr(event, name, None)
+        if part is not None:
+            return part
+    return 0
 
 
-def _operation(event: ev.Event) -> list[Any]:
+def _operation(event: ev.Event, output: Sequence[Item]) -> list[Any]:
     match event:
         case ev.Created():
             return [_CREATED, event.response.status == "queued"]
@@ -101,7 +119,7 @@ def _operation(event: ev.Event) -> list[Any]:
             return [_IN_PROGRESS]
         case ev.Completed() | ev.Incomplete() | ev.Failed():
             return [_TERMINAL]
-        case ev.OutputItemAdded() if _derivable(event.item):
+        case ev.OutputItemAdded() if _derivable(event, output):
             return [_ITEM_ADDED, event.output_index]
         case ev.OutputItemDone():
             return [_ITEM_DONE, event.output_index]
@@ -115,14 +133,18 @@ def _operation(event: ev.Event) -> list[Any]:
             return [_SUMMARY_ADDED, event.output_index, event.summary_index]
         case ev.SummaryPartDone():
             return [_SUMMARY_DONE, event.output_index, event.summary_index]
+        case ev.ShellCommandAdded(command=""):
+            return [_COMMAND_ADDED, event.output_index, event.command_index]
     if type(event) in _DONES:
         return [_TOLD, _DONES[type(event)], event.output_index, _part_of(event)]  # type: ignore[union-attr]
     return [_VERBATIM, msgspec.json.decode(ev.encode_event(event))]
 
 
-def _derivable(item: Item) -> bool:
+def _derivable(event: ev.OutputItemAdded, output: Sequence[Item]) -> bool:
     """Whether the item as it was announced follows from the item as it ended."""
-    return item["type"] in _EMPTY
+    if event.item["type"] not in _EMPTY or event.output_index >= len(output):
+        return False
+    return _as_announced(output[event.output_index]) == event.item
 
 
 # Replaying
@@ -137,9 +159,8 @@ class _Replay:
     """Goes through a journal with the finished response in hand."""
 
     def __init__(self, response: Response, ops: Sequence[Any]) -> None:
-        output = response.output
         self._response = response
-        self._output: list[Item] = msgspec.json.decode(output) if isinstance(output, msgspec.Raw) else output
+        self._output = _items(response)
         self._ops = iter(ops)
         self._number = 0
         self._place = (0, 0, 0)
@@ -224,6 +245,10 @@ class _Replay:
         if op == _ITEM_DONE:
             return ev.OutputItemDone(item=item, output_index=index, sequence_number=self._number)
         part = self._take()
+        if op == _COMMAND_ADDED:
+            return ev.ShellCommandAdded(
+                command="", command_index=part, output_index=index, sequence_number=self._number
+            )
         place: dict[str, Any] = {
             "item_id": item["id"],
             "output_index": index,
@@ -254,6 +279,8 @@ class _Replay:
             text = item["input"]
         elif kind == _SUMMARY:
             text = item["summary"][part]["text"]
+        elif kind == _COMMAND:
+            text = item["action"]["commands"][part]
         else:
             text = item["content"][part]["refusal" if kind == _REFUSAL else "text"]
         return text
@@ -272,18 +299,22 @@ class _Replay:
                 more = {"arguments": text, "name": self._output[index]["name"]}
             case 5:
                 more = {"input": text}
+            case 6:
+                more = {"command": text}
             case _:
                 more = {"text": text}
         return self._of_text(_KINDS[kind][1], kind, index, part, **more)
 
     def _of_text(self, event: Any, kind: int, index: int, part: int, **more: Any) -> ev.Event:
+        if kind == _COMMAND:
+            more["command_index"] = part
+        else:
+            more["item_id"] = self._output[index]["id"]
         if kind == _SUMMARY:
             more["summary_index"] = part
         elif kind in (_TEXT, _REFUSAL, _REASONING):
             more["content_index"] = part
-        made: ev.Event = event(
-            item_id=self._output[index]["id"], output_index=index, sequence_number=self._number, **more
-        )
+        made: ev.Event = event(output_index=index, sequence_number=self._number, **more)
         return made
 
 
@@ -294,14 +325,21 @@ _EMPTY: Final[dict[str, dict[str, Any]]] = {
     "function_call": {"status": "in_progress", "arguments": ""},
     "custom_tool_call": {"status": "in_progress", "input": ""},
     "reasoning": {"summary": []},
+    "shell_call": {"status": "in_progress"},
+    "local_shell_call": {"status": "in_progress"},
+    "apply_patch_call": {"status": "in_progress"},
+    "computer_call": {"status": "in_progress"},
+    "tool_search_call": {"status": "in_progress"},
 }
 
 
 def _as_announced(item: Item) -> Item:
-    announced = {**item, **_EMPTY[item["type"]]}
+    announced = {**item, **_EMPTY.get(item["type"], {})}
     if item["type"] == "reasoning":
         for later in ("content", "encrypted_content", "status"):
             announced.pop(later, None)
+    elif item["type"] == "shell_call":
+        announced["action"] = {**item["action"], "commands": []}
     return announced
 
 

@@ -46,8 +46,9 @@ class PrefixCache:
         links = self._trees.setdefault(key, {})
         each: Link | None = link
         added = 0
-        while each is not None and (dialect, each.turn_id) not in links:
-            links[dialect, each.turn_id] = each
+        while each is not None and (each.revised or (dialect, each.turn_id) not in links):
+            if not each.revised:
+                links[dialect, each.turn_id] = each
             added += each.size
             each = each.parent
         self._trees.move_to_end(key)

@@ -26,7 +26,6 @@ def failed_with_what_it_had(
     """The response of a run that was cut off, failed by `error`, and the journal of its events."""
     queued = response.background
     before = replace(response, status="queued" if queued else "in_progress", output=[])
-    wrapped = {tool["name"] for tool in response.tools if tool.get("type") == "custom"}
-    fold = Fold(before, ids, wrapped=wrapped)
+    fold = Fold(before, ids)
     events = [*fold.start(), *(fold.begin() if queued else ()), *fold.feed(chunks), *fold.fail(error)]
     return fold.response, record([*events, *fold.terminal()])

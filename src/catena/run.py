@@ -16,10 +16,10 @@ import msgspec
 
 from catena.chunks import Chunk
 from catena.context.chain import ChainTurn
-from catena.context.chat import wrapped_tools
 from catena.errors import CatenaError
 from catena.feed import Feed
 from catena.fold import TERMINAL, Fold
+from catena.forms import answer_to, check_form
 from catena.history import History
 from catena.journal import record
 from catena.planning import Plan
@@ -68,13 +68,15 @@ class Run:
         self.feed = Feed()
         self.error: CatenaError | None = None
         self._workshop = workshop
-        self._fold = Fold(plan.response, plan.ids, wrapped=wrapped_tools(plan.request))
+        self._fold = Fold(plan.response, plan.ids)
+        self._fold.feed(plan.offer.chunks)
         self._log: RunLog | None = None
         self._lost = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
         self._asking = False
         self._begun = False
         self._cancelled = False
+        self._steered = False
         self._handed_back = False
         self._followers = 0
         self._grace: asyncio.TimerHandle | None = None
@@ -137,6 +139,12 @@ class Run:
         elif self._task is None and self.plan.background:
             self.start()
 
+    def steer(self) -> None:
+        """Stop the engine, which is to be told more; what was produced is kept. Once it calls tools, it is let end."""
+        if self._asking and self._task is not None and not self._steered and not self._fold.calling:
+            self._steered = True
+            self._task.cancel()
+
     def stop(self, *, hand_back: bool = False) -> asyncio.Task[Any] | None:
         """The server stops. The run fails with what there is, or is given back to the queue.
 
@@ -158,13 +166,16 @@ class Run:
         except LeaseLost:
             self._lost.set()
         except asyncio.CancelledError:
-            if not self._cancelled:
+            if not self._cancelled and not self._steered:
                 if not self._handed_back and not self._lost.is_set():
                     self._fail(CatenaError("The server stopped before the response was finished."))
                 raise
             if self._task is not None and self._task.cancelling():
                 self._task.uncancel()
-            self._fold.cancel()
+            if self._cancelled:
+                self._fold.cancel()
+            else:
+                self.feed.publish(self._fold.stop("steered"))
         except Exception:
             log.exception("run %s failed by a fault of this server", self.plan.response.id)
             self._fail(CatenaError())
@@ -176,12 +187,15 @@ class Run:
         fold, feed = self._fold, self.feed
         if self._cancelled:
             raise asyncio.CancelledError
+        if not self.plan.generates:
+            await self._prepare()
+            return
         self._asking = True
         try:
-            async with contextlib.aclosing(self.plan.upstream.stream(self.plan.prompt)) as answer:
+            async with contextlib.aclosing(answer_to(self.plan)) as answer:
                 if self.plan.background:
                     feed.publish(fold.begin())
-                elif self.plan.announced:
+                elif self.plan.begun_first:
                     self._take(await self._announced(answer))
                 else:
                     feed.publish(fold.start())
@@ -191,13 +205,22 @@ class Run:
             self._asking = False
         if self._cancelled:
             raise asyncio.CancelledError
+        check_form(self.plan.form, fold)
         feed.publish(fold.finish(int(self._workshop.clock())))
+
+    async def _prepare(self) -> None:
+        """The turn is complete with its input."""
+        if self.plan.begun_first:
+            await self._begin()
+        self.feed.publish(self._fold.start())
+        self._fold.prepare(int(self._workshop.clock()))
 
     def _take(self, chunks: Sequence[Chunk]) -> None:
         self.feed.publish(self._fold.feed(chunks))
         if self.plan.announced:
             if self._log is None:
                 self._log = self._new_log()
+                self._log.add(self.plan.offer.chunks)
             self._log.add(chunks)
 
     def _new_log(self) -> RunLog:
@@ -260,23 +283,29 @@ class Run:
         except CatenaError as error:
             self._fail(error)
             ending = self._fold.terminal()
+            with contextlib.suppress(CatenaError):
+                await self._commit(ending)  # else it would be running in the store, and hold its conversation
         return ending
 
     async def _commit(self, ending: Sequence[Event]) -> None:
         plan, response = self.plan, self.response
+        store = self._workshop.store
+        notify_at = self._workshop.clock() if plan.background else None
+        if not plan.stored and notify_at is not None:
+            await store.notify(plan.project, response.id, response.status, notify_at)
         if not plan.stored or not self._is_kept(response):
             return
-        # Only responses can be followed again later.
-        followable = plan.request.stream and plan.order.door == "responses"
+        # Only responses can be followed again later, and what is asked for again under its key.
+        followable = plan.request.stream and (plan.order.door == "responses" or plan.order.key is not None)
         cuts = record([*self.feed.events, *ending]) if followable else b""
-        await self._workshop.store.finish(plan.turn(response, cuts))
+        await store.finish(plan.turn(response, cuts), notify_at=notify_at)
         if not isinstance(response.output, msgspec.Raw):
             turn = ChainTurn(response.id, response.model, plan.items, response.output)
             self._workshop.history.extend(plan.project, plan.link, turn, plan.upstream.dialect)
 
     def _is_kept(self, response: Response) -> bool:
-        """Of what was announced everything is kept; of what was not, only an answer."""
-        return self._begun if self.plan.announced else response.status in ("completed", "incomplete")
+        """Of what was begun everything is kept; of what was not, only an answer."""
+        return self._begun if self.plan.begun_first else response.status in ("completed", "incomplete")
 
     # Followers
 

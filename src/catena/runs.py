@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from catena.errors import BadRequest, TooManyRequests
 from catena.fold import TERMINAL
 from catena.history import History
-from catena.planning import Order, Plan, Planner
+from catena.planning import Order, Plan, Planner, Recollection
 from catena.run import Run, RunSettings, Workshop
 from catena.store import Store
 from catena.upstream.routing import Router
@@ -50,17 +50,29 @@ class Runs:
         settings: RunSettings | None = None,
         background: BackgroundSettings | None = None,
         require_same_model: bool = False,
+        omitted_tools: Set[str] = frozenset(),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.history = history
         self.background = background or BackgroundSettings()
-        self.planner = Planner(store, router, history, clock=clock, require_same_model=require_same_model)
+        self.planner = Planner(
+            store,
+            router,
+            history,
+            clock=clock,
+            require_same_model=require_same_model,
+            omitted_tools=omitted_tools,
+        )
         self.active: dict[str, Run] = {}
+        self.keyed: dict[tuple[str, bytes], Run] = {}
+        """The active runs whose requests were sent under a key, by project and name."""
         self.claiming = asyncio.Lock()
         """Held while runs are taken from the queue: what waits is either taken up or cancelled, never both."""
         self.queued = asyncio.Event()
         """Set when there may be something for a worker to do."""
+        self.told = asyncio.Event()
+        """Set when a background run has ended, so that there may be a webhook to deliver."""
         self.workshop = Workshop(
             store=store,
             history=history,
@@ -70,13 +82,15 @@ class Runs:
             ended=self._ended,
         )
 
-    async def plan(self, project: str, order: Order) -> Plan:
+    async def plan(self, project: str, order: Order, recollection: Recollection | None = None) -> Plan:
         """See `Planner.plan`."""
-        return await self.planner.plan(project, order)
+        return await self.planner.plan(project, order, recollection)
 
     def begin(self, plan: Plan) -> Run:
         """A run of `plan`, known as active until it ends."""
         run = self.active[plan.response.id] = Run(plan, self.workshop)
+        if plan.order.key is not None:
+            self.keyed[plan.project, plan.order.key.name] = run
         return run
 
     async def submit(self, plan: Plan) -> Run:
@@ -89,7 +103,7 @@ class Runs:
         try:
             await run.enqueue(_encode(plan.order))
         except Exception:
-            del self.active[plan.response.id]
+            self._forget(plan.response.id)
             raise
         self.queued.set()
         return run
@@ -125,11 +139,18 @@ class Runs:
 
     def _ended(self, turn_id: str) -> None:
         run = self.active[turn_id]
+        if run.plan.background:
+            self.told.set()
         if run.plan.background and not run.plan.stored:
             loop = asyncio.get_running_loop()
-            loop.call_later(self.background.keep_unstored, self.active.pop, turn_id, None)
+            loop.call_later(self.background.keep_unstored, self._forget, turn_id)
         else:
-            del self.active[turn_id]
+            self._forget(turn_id)
+
+    def _forget(self, turn_id: str) -> None:
+        run = self.active.pop(turn_id, None)
+        if run is not None and run.plan.order.key is not None:
+            self.keyed.pop((run.plan.project, run.plan.order.key.name), None)
 
     async def close(self) -> None:
         """End every run that is under way: a background run is given back to the queue, any other is stored with

@@ -16,8 +16,11 @@ from pathlib import Path
 import uvicorn
 
 from catena.config import Config, UpstreamSettings, database_path
+from catena.conversations import Conversations
 from catena.embedded import EmbeddedEngine
+from catena.guard import Guard
 from catena.history import History
+from catena.lanes import Limits
 from catena.prefix import PrefixCache
 from catena.retention import Retention
 from catena.run import RunSettings
@@ -28,21 +31,28 @@ from catena.upstream import Upstream
 from catena.upstream.chat import ChatUpstream
 from catena.upstream.embedded import EmbeddedUpstream
 from catena.upstream.engine import Access
-from catena.upstream.http import Timeouts
+from catena.upstream.http import HttpClient, Timeouts
 from catena.upstream.responses import ResponsesUpstream
 from catena.upstream.routing import Route, Router
 from catena.web.app import App
 from catena.web.chat import ChatRoutes
+from catena.web.conversations import ConversationRoutes
 from catena.web.forward import ForwardRoutes
 from catena.web.keys import DEFAULT_PROJECT, EVERYTHING, READ_ONLY, Grant, Keys
 from catena.web.models import ModelRoutes
 from catena.web.responses import ResponseRoutes
 from catena.web.routes import Routes
+from catena.web.webhooks import WebhookRoutes
+from catena.web.websocket import SocketRoutes
+from catena.webhooks import Deliverer, DeliverySettings
 from catena.worker import Worker
 
 __all__ = ["HttpServer", "bind", "build_app", "event_loop", "open_app", "serve"]
 
 log = logging.getLogger("catena")
+
+_PONG_WITHIN = 60.0
+"""Seconds in which the client of a WebSocket must answer a ping."""
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -55,7 +65,10 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="httptools",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=app.max_body,
+                ws_ping_interval=app.ping or None,
+                ws_ping_timeout=_PONG_WITHIN,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -67,6 +80,7 @@ class HttpServer(uvicorn.Server):
         )
         self.ready = asyncio.Event()
         self._app = app
+        self._stop_within = stop_within
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -85,6 +99,15 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in self.servers:
+            listening.close()
+        # uvicorn would cut WebSockets off in the middle of a response.
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._stop_within
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                await self._app.stop()
+        self.config.timeout_graceful_shutdown = max(1, round(end - loop.time()))
         await super().shutdown(sockets)
         await self._app.close()
 
@@ -112,32 +135,70 @@ def build_app(config: Config, store: Store, router: Router) -> App:
             keep_unstored=config.background.keep_unstored_seconds,
         ),
         require_same_model=config.chains.require_same_model,
+        omitted_tools=config.tools.omitted,
     )
     worker = Worker(runs)
 
     retention = Retention(store, runs.history, days=config.store.retention_days, clock=time.time)
+    guard = Guard(allow_private=config.webhooks.allow_private)
+    deliverer = Deliverer(
+        store,
+        HttpClient(max_idle=4, resolve=guard.addresses),
+        settings=_delivery(config),
+        waiting=runs.told,
+    )
 
     async def start() -> None:
         await worker.start()
         await retention.start()
+        await deliverer.start()
 
     async def close() -> None:
         await retention.stop()
         await worker.stop()
         await runs.close()
+        await deliverer.stop()
 
     routes = Routes()
     ResponseRoutes(runs, done_sentinel=config.server.done_sentinel).register(routes)
     ChatRoutes(runs).register(routes)
+    ConversationRoutes(Conversations(store, runs.history, clock=time.time)).register(routes)
     ModelRoutes(router).register(routes)
+    WebhookRoutes(store, deliverer, guard).register(routes)
     ForwardRoutes(router).register(routes)
+    socket_routes = _socket_routes(config, runs)
+    socket_routes.register(routes)
     return App(
         routes,
         _keys(config),
         max_body=config.server.max_body_bytes,
         ping=config.streams.ping_seconds,
         on_start=start,
+        on_stop=socket_routes.drain,
         on_close=close,
+    )
+
+
+def _socket_routes(config: Config, runs: Runs) -> SocketRoutes:
+    settings = config.websocket
+    return SocketRoutes(
+        runs,
+        lifetime=settings.lifetime_seconds,
+        limits=Limits(
+            in_flight=settings.in_flight,
+            lanes=settings.lanes,
+            waiting=settings.waiting,
+            waiting_bytes=config.server.max_body_bytes,
+        ),
+        warm_engine=settings.warm_engine,
+    )
+
+
+def _delivery(config: Config) -> DeliverySettings:
+    return DeliverySettings(
+        concurrency=config.webhooks.concurrency,
+        timeout=config.webhooks.timeout_seconds,
+        give_up=config.webhooks.give_up_hours * 3600,
     )
 
 

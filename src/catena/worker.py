@@ -158,7 +158,9 @@ class Worker:
         )
         log.warning("%s was cut off by a stop of its server: %s", turn.id, error.message)
         with contextlib.suppress(LeaseLost):
-            await self._store.finish(ended)
+            notify_at = self._runs.workshop.clock() if response.background else None
+            await self._store.finish(ended, notify_at=notify_at)
+            self._runs.told.set()
 
 
 def _response(claim: Claim) -> Response:

@@ -72,9 +72,29 @@ ANY_PARENT = (
 RUNNING_PARENT = (
     "A turn that is still being produced is refused as a parent with `previous_response_not_ready`."
 )
+HELD = (
+    "While a response is made in a conversation, its items cannot be changed either: that is refused with "
+    "`conversation_locked`, too."
+)
+TAKEN_OUT = (
+    "An item that is deleted from a conversation is not seen by any later response in it; a response that was made "
+    "before keeps it in its own context, and so do its continuations."
+)
+RESPONSE_DELETED = (
+    "Deleting a response that was made in a conversation removes its items from that, too: the contents are "
+    "gone."
+)
 ANY_STREAM = (
     "Any stored response that was streamed can be streamed again, live or finished, not only background ones, for as "
     "long as it is stored."
+)
+STEERED_OUTPUTS = (
+    "What a response was told while it waits for its client's tools comes after their outputs, not before: many "
+    "engines take nothing between a call and its output."
+)
+FAILED_SOCKET = (
+    "Over a WebSocket a response that fails ends with `response.failed` alone, without the `error` event before it: "
+    "clients take either for the end."
 )
 INHERITED = (
     "No setting is inherited along a chain, `tools` among them, as in the original; Open Responses counts tools as "
@@ -110,10 +130,9 @@ UPSTREAM_ERRORS = (
     "`invalid_request_error` where it refused the request itself), and a status and a code of its own."
 )
 ALLOWED_TOOLS = (
-    "The tool choice `allowed_tools` is refused for Chat Completions engines, which cannot be held to it."
+    "With the tool choice `allowed_tools`, a Chat Completions engine is offered only the tools that are "
+    "allowed."
 )
-
-
 SECTIONS: Final = (
     Section(
         "§1.1 Responses",
@@ -135,7 +154,7 @@ SECTIONS: Final = (
                 not_yet="2026-11-20: needs the engines' tokenizers",
             ),
             R("1.1.compact", "POST /responses/compact.", not_yet="2026-11-20: comes with compaction"),
-            R("1.1.websocket", "GET /responses, upgraded.", not_yet="2026-11-20: comes with WebSocket mode"),
+            R("1.1.websocket", "GET /responses, upgraded."),
             R("1.1.1", "Success is always status 200."),
             R("1.1.2", "`model` is required."),
             R("1.1.3", "A deletion answers with id, object `response` and deleted true.", divergence=CASCADE),
@@ -153,7 +172,7 @@ SECTIONS: Final = (
     Section(
         "§1.2 Conversations",
         (
-            R("1.2.table", "The eight endpoints of /conversations.", not_yet="2026-11-20: chains come first"),
+            R("1.2.table", "The eight endpoints of /conversations."),
             R("1.2.10", "An unknown path is a 404 that names method and path."),
         ),
     ),
@@ -196,7 +215,7 @@ SECTIONS: Final = (
     ),
     Section(
         "§1.5 Webhook administration",
-        (R("1.5.16", "/webhook_endpoints.", not_yet="2026-11-20: comes with webhooks"),),
+        (R("1.5.16", "/webhook_endpoints: the SDK manages them, and the secret is shown when it is made."),),
     ),
     Section(
         "§2.1 The response object",
@@ -279,11 +298,7 @@ SECTIONS: Final = (
             R("2.4.metadata", "metadata has at most 16 pairs, keys of 64 and values of 512 characters."),
             R("2.4.safety_identifier", "A safety_identifier has at most 128 characters."),
             R("2.4.prompt_cache_key", "A prompt_cache_key has at most 64 characters."),
-            R(
-                "2.4.items",
-                "At most 20 items in one call on a conversation.",
-                not_yet="2026-11-20: no conversations",
-            ),
+            R("2.4.items", "At most 20 items in one call on a conversation."),
         ),
     ),
     Section(
@@ -332,7 +347,7 @@ SECTIONS: Final = (
             R("3.2.40", "Deleting a turn in the middle leaves its descendants.", divergence=DELETION),
             R("3.2.41", "The model may change along a chain."),
             R("3.2.42", "A child with `store: false` reads its chain."),
-            R("3.2.43", "A response of a conversation.", not_yet="2026-11-20: no conversations"),
+            R("3.2.43", "A response of a conversation can be continued; its child is not appended to that."),
             R("3.2.44", "Responses are kept for at least 30 days by default."),
         ),
     ),
@@ -450,15 +465,39 @@ SECTIONS: Final = (
             R("5.6", "Only background responses can be cancelled; one that has ended is answered as it is."),
             R("5.8", "Its stream survives its client."),
             R("5.10", "A response under way cannot be deleted."),
-            R("5.webhooks", "Webhooks.", not_yet="2026-11-20: background responses are polled or followed"),
+            R("5.webhooks", "Each end is told to webhooks, once, in a form that the SDK verifies."),
         ),
     ),
     Section(
-        "§6-§9 What is to come",
+        "§6 Conversations",
         (
-            R("6.conversations", "Conversations.", not_yet="2026-11-20: answered as unknown"),
-            R("7.websocket", "WebSocket mode.", not_yet="2026-11-20: streams come first"),
-            R("7.steering", "Steering.", not_yet="2026-11-20: comes with WebSocket mode"),
+            R("6.1", "A new conversation is told without its items; its metadata is {} where none is given."),
+            R("6.2", "Items are answered as a list in their order, completed, each with an id."),
+            R("6.3", "Items are listed newest first, 20 at a time, and a limit is between 1 and 100."),
+            R("6.4", "An empty list has no first and no last id."),
+            R(
+                "6.5",
+                "An unknown conversation or item is a 404 that names it, also where one is created in it.",
+            ),
+            R("6.6", "A body that is no JSON is called that."),
+            R("6.7", "A conversation is deleted once; its items stay with their responses."),
+            R("6.8", "An item that is deleted is not seen any more.", divergence=TAKEN_OUT),
+            R("6.9", "Deleting an item answers with the conversation."),
+            R("6.10", "A conversation is given by its id or as an object, and told with the response."),
+            R("6.11", "All items come before the input; input and output are appended together at the end."),
+            R("6.11.ends", "An incomplete response is appended, a failed or cancelled one is not."),
+            R("6.12", "Instructions are not kept in the conversation."),
+            R("6.13", "One response at a time is made in a conversation.", divergence=HELD),
+            R("6.14", "With `store: false` a conversation is read."),
+            R("6.15", "A conversation and a parent exclude one another."),
+            R("6.16", "A pending call blocks further responses until it is answered or deleted."),
+            R("6.17", "Compaction inside a conversation.", not_yet="2026-11-20: no compaction"),
+            R("6.18", "A conversation and what is in it do not expire.", divergence=RESPONSE_DELETED),
+        ),
+    ),
+    Section(
+        "§7-§9 What is to come",
+        (
             R("8.compaction", "Compaction and context_management.", not_yet="2026-11-20: refused by name"),
             R("9.truncation", "`truncation: auto`.", not_yet="2026-11-20: refused by name"),
             R("9.prompts", "Prompt templates.", not_yet="2026-11-20: answered as unknown"),
@@ -467,6 +506,43 @@ SECTIONS: Final = (
                 "Hosted tools of this server's own.",
                 not_yet="2026-11-20: a Responses engine may have some",
             ),
+        ),
+    ),
+    Section(
+        "§7 WebSocket mode",
+        (
+            R("7.websocket", "The events of a stream, one JSON object in each text frame, without [DONE]."),
+            R("7.1.sdk", "The SDK connects and talks."),
+            R("7.1.2", "The header OpenAI-Beta changes nothing."),
+            R("7.1.3", "Frames are compressed for those who offer it only."),
+            R("7.1.4", "A wrong key is a 401 on the upgrade."),
+            R("7.1.6", "A connection that lasted its time is told so, and closed."),
+            R("7.1.stop", "A server that stops lets the response end and closes with 1012."),
+            R("7.1.gone", "A stored response outlives its socket and can be taken up again."),
+            R("7.2.7", "response.create takes what POST takes; stream is ignored, background refused."),
+            R("7.2.8", "generate: false, or prewarm, prepares a response that can be continued."),
+            R("7.2.10", "response.inject of the beta.", not_yet="2026-11-20: there are no agents"),
+            R("7.3.12", "sequence_number counts for each response; stream_id is told on a named lane."),
+            R("7.3.13", "Without a stream_id requests run strictly one after another."),
+            R("7.3.14", "A lane is in order; different lanes run side by side."),
+            R("7.3.14.in_flight", "At most 16 responses are in flight, more wait."),
+            R("7.3.14.names", "At most 32 names of lanes."),
+            R("7.3.15", "A lane may fork from a response of another."),
+            R("7.4.16", "The latest response of a lane can be continued though it is not stored."),
+            R("7.4.17", "A continuation that fails evicts what it continued, on its own lane only."),
+            R("7.4.18", "Another connection knows nothing of what is not stored."),
+            R("7.5.19", "An error is an object with a status, and the connection stays open."),
+            R("7.5.failed", "The events of a failure are those of a stream.", divergence=FAILED_SOCKET),
+            R("7.5.20", "The codes and messages of wrong and of too many stream_ids."),
+            R("7.steering", "response.steer tells a response more while it is produced."),
+            R("7.6.22", "Only messages of a user are taken, of text, images and files."),
+            R("7.6.23", "It is accepted, the response ends as steered, a successor goes on by itself."),
+            R(
+                "7.6.24",
+                "Where tools are waited for, what was told waits too, and goes before the client's input.",
+                divergence=STEERED_OUTPUTS,
+            ),
+            R("7.6.25", "What cannot be told is given back with a code."),
         ),
     ),
     Section(
@@ -496,15 +572,11 @@ SECTIONS: Final = (
             R("10.2.unsupported_value", "A value that cannot be had here."),
             R("10.2.invalid_json", "A body that is no JSON is called that."),
             R("10.2.context_length_exceeded", "A context that is too long is an error that says so."),
-            R("10.2.conversation_locked", "A conversation in use.", not_yet="2026-11-20: no conversations"),
+            R("10.2.conversation_locked", "A conversation in use."),
             R("10.3", "Replies carry x-request-id, openai-processing-ms and openai-version."),
             R("10.3.limits", "Replies carry x-ratelimit-* headers.", divergence=RATE_HEADERS),
             R("10.4", "The SDK reads the request id and the parts of an error from where it expects them."),
-            R(
-                "10.5",
-                "A caller's Idempotency-Key is honoured.",
-                not_yet="2026-11-20: the header is not read; the official SDK sends none",
-            ),
+            R("10.5", "A caller's Idempotency-Key is honoured."),
             R("10.6", "What is worth another try says when; what is not says so with x-should-retry."),
             R("10.7", "A stream that is idle gets comments."),
         ),
@@ -554,7 +626,7 @@ SECTIONS: Final = (
             R("OR.truncation", "With truncation disabled a context that is too long fails."),
             R("OR.tool_choice", "none, required and a named function reach the engine."),
             R("OR.allowed_tools", "allowed_tools is enforced.", divergence=ALLOWED_TOOLS),
-            R("OR.websocket", "WebSocket.", not_yet="2026-11-20: optional there"),
+            R("OR.websocket", "WebSocket: one response after another, and a memory of the connection's own."),
             R("OR.compaction", "/responses/compact.", not_yet="2026-11-20: comes with compaction"),
         ),
     ),

@@ -19,7 +19,7 @@ from tests.unit.test_wire_items import GOOD
 NEWER_THAN_THE_SDK = {"agent_message", "compaction_trigger", "multi_agent_call", "multi_agent_call_output"}
 """Kinds that the SDK has as input but not in its lists."""
 
-CLIENT_RUN = {"function", "custom_tool", "shell", "local_shell", "apply_patch", "computer"}
+CLIENT_RUN = {"function", "custom_tool", "shell", "local_shell", "apply_patch", "computer", "tool_search"}
 
 
 def pair(kind: str) -> list[dict[str, Any]]:
@@ -28,7 +28,8 @@ def pair(kind: str) -> list[dict[str, Any]]:
     name = kind.removesuffix("_output").removesuffix("_call")
     if name not in CLIENT_RUN:
         return [item]
-    call, output = ({"type": half, **GOOD[half]} for half in (f"{name}_call", f"{name}_call_output"))
+    halves = (f"{name}_call", f"{name}_output" if name == "tool_search" else f"{name}_call_output")
+    call, output = ({"type": half, **GOOD[half]} for half in halves)
     call["call_id"] = "call_1"
     output.pop("id", None)
     # The shell of old names its call by the id of the output.

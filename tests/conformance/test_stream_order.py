@@ -274,7 +274,7 @@ async def test_include_usage_belongs_to_another_endpoint(server: RunningServer) 
         ({"temperature": 3}, 400),
         ({"previous_response_id": "resp_1"}, 400),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, 404),
-        ({"tools": [{"type": "web_search"}]}, 400),
+        ({"tools": [{"type": "image_generation"}]}, 400),
     ],
 )
 async def test_a_stream_that_cannot_begin_is_refused_by_a_status(

@@ -5,10 +5,21 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from catena.context.chain import ChainTurn, Link, admit, fragments, link_chain, link_turn
+from catena.context.chain import (
+    ChainTurn,
+    Link,
+    admit,
+    admit_part,
+    fragments,
+    link_chain,
+    link_turn,
+    without_removed,
+)
 from catena.errors import BadRequest
 from catena.ids import TurnIds
+from catena.prefix import PrefixCache
 from tests.conformance.proves import proves
 
 
@@ -112,3 +123,97 @@ def test_a_chain_may_be_thousands_deep() -> None:
     assert link is not None
     assert link.depth == 5000
     assert len(fragments(link)) == 5000
+
+
+# What is taken out of a conversation
+
+
+def removal(number: int, *item_ids: str) -> ChainTurn:
+    return replace(turn(number, input=[], output=[]), removed=item_ids)
+
+
+def own_id(number: int, item: int = 1) -> str:
+    return f"msg_{turn(number).id[5:-4]}{item:04x}"
+
+
+def with_ids(number: int) -> ChainTurn:
+    given = [say("user", f"question {number}", id=own_id(number))]
+    return turn(number, input=given, output=[say("assistant", f"answer {number}", id=own_id(number, 2))])
+
+
+def test_what_was_taken_out_is_absent_and_everything_else_is_there() -> None:
+    chain = [with_ids(1), with_ids(2), removal(3, own_id(1)), with_ids(4)]
+    assert told(link_chain(chain, render)) == ["answer 1", "question 2", "answer 2", "question 4", "answer 4"]
+    assert told(link_chain(chain[:2], render)) == ["question 1", "answer 1", "question 2", "answer 2"]
+
+
+def test_what_comes_back_is_there_where_it_came_back() -> None:
+    again = turn(3, input=[say("user", "question 1", id=own_id(1))], output=[])
+    chain = [with_ids(1), removal(2, own_id(1)), again]
+    assert told(link_chain(chain, render)) == ["answer 1", "question 1"]
+
+
+def test_an_id_is_free_once_it_was_taken_out_and_taken_once_it_came_back() -> None:
+    chain = [with_ids(1), removal(2, own_id(1))]
+    item = say("user", "again", id=own_id(1))
+    admit_part(link_chain(chain, render), [item])
+    with pytest.raises(BadRequest, match="Duplicate item"):
+        admit_part(link_chain(chain, render), [say("user", "other", id=own_id(1, 2))])
+    with pytest.raises(BadRequest, match="Duplicate item"):
+        admit_part(link_chain([*chain, turn(3, input=[item], output=[])], render), [item])
+
+
+def test_an_output_goes_with_a_call_that_was_taken_out_and_so_does_its_reasoning() -> None:
+    calling = turn(
+        1,
+        output=[
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"},
+        ],
+    )
+    answering = turn(2, input=[{"type": "function_call_output", "call_id": "call_1", "output": "42"}])
+    link = link_chain([calling, answering, removal(3, "fc_1")], render)
+    assert told(link) == ["question 1", "answer 2"]
+    assert link is not None
+    assert link.open_calls == {}
+
+
+def test_a_call_whose_output_was_taken_out_waits_for_one_again() -> None:
+    calling = turn(1, output=[{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}])
+    output = {"type": "function_call_output", "id": "fco_1", "call_id": "call_1", "output": "42"}
+    link = link_chain([calling, turn(2, input=[output]), removal(3, "fco_1")], render)
+    with pytest.raises(BadRequest, match="No tool output found for function call call_1"):
+        admit(link, [say("user", "go on")])
+    admit(link, [output])
+
+
+def test_a_part_may_leave_a_call_open_but_not_answer_what_was_not_asked() -> None:
+    call = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    admit_part(None, [call])
+    with pytest.raises(BadRequest, match="No tool call found"):
+        admit_part(None, [{"type": "function_call_output", "call_id": "call_1", "output": "42"}])
+
+
+def test_a_chain_from_which_nothing_was_taken_is_the_same_object() -> None:
+    chain = [turn(1), turn(2)]
+    assert without_removed(chain) is chain
+
+
+def test_turns_as_only_their_descendants_see_them_are_not_kept_as_ends_of_chains() -> None:
+    chain = [with_ids(1), with_ids(2), with_ids(3), removal(4, own_id(2)), with_ids(5)]
+    cache = PrefixCache(1_000_000)
+    tip = link_chain(chain, render)
+    assert tip is not None
+    cache.put("p", TREE, "chat", tip)
+    kept = [cache.get("p", TREE, "chat", each.id) is not None for each in chain]
+    assert kept == [True, False, False, True, True]
+
+
+def test_a_turn_above_a_deleted_one_is_not_kept_as_the_end_of_a_chain() -> None:
+    calling = turn(1, output=[{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}])
+    tip = link_chain([calling, turn(2, deleted=True), turn(3)], render)
+    assert tip is not None
+    cache = PrefixCache(1_000_000)
+    cache.put("p", TREE, "chat", tip)
+    assert cache.get("p", TREE, "chat", calling.id) is None
+    assert cache.get("p", TREE, "chat", tip.turn_id) is tip

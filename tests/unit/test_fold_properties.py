@@ -79,8 +79,9 @@ argument_pieces = st.sampled_from(
         "{}{}",
         '{"commands":["a","b"]}',
         '{"command":["a"]}',
+        '{"type":"delete_file","path":"p"}',
+        '{"actions":[{"type":"wait"}]}',
     ]
-    + ['{"type":"delete_file","path":"p"}', '{"actions":[{"type":"wait"}]}']
 )
 
 

@@ -15,6 +15,7 @@ LAYERS = {
     "ids": 0,
     "chunks": 0,
     "wire": 0,
+    "tool_shapes": 0,
     # L1: pure
     "compose": 1,
     "fold": 1,
@@ -30,13 +31,20 @@ LAYERS = {
     "prefix": 2,
     "history": 2,
     "admission": 2,
+    "guard": 2,
     # L3: the conductor
+    "incoming": 3,
     "planning": 3,
+    "conversations": 3,
+    "forms": 3,
     "run_log": 3,
     "run": 3,
     "runs": 3,
     "worker": 3,
     "retention": 3,
+    "webhooks": 3,
+    "idempotency": 3,
+    "lanes": 3,
     # L4: the doors
     "web": 4,
     # L5: settings and assembly
@@ -53,7 +61,7 @@ LAYERS = {
 APART = {"client", "__init__"}
 """The drop-in client stands beside the server: nothing imports it, and it imports no part of the server."""
 
-PURE = ("wire", "errors", "ids", "chunks", "compose", "fold", "journal", "context", "sse")
+PURE = ("wire", "errors", "tool_shapes", "ids", "chunks", "compose", "fold", "journal", "context", "sse")
 IMPURE = {"asyncio", "time", "random", "logging", "socket", "threading", "apsw", "uvicorn", "httptools"}
 
 CONCRETE = (

@@ -47,6 +47,7 @@ def refusal(body: Any) -> tuple[str | None, str | None, str]:
 
 
 TEXT = st.text(max_size=8)
+ARGUMENTS = TEXT.map(lambda text: msgspec.json.encode({"a": text}).decode())
 NAMES = st.none() | st.sampled_from(["ann", "bob-2"])
 TEXT_PARTS = st.builds(lambda text: {"type": "text", "text": text}, TEXT)
 OTHER_PARTS = st.sampled_from(
@@ -76,7 +77,7 @@ def answering(draw: st.DrawFn) -> list[dict[str, Any]]:
     for number in range(draw(st.integers(0, 2))):
         call: dict[str, Any] = {"id": f"call_{place}_{number}"}
         if draw(st.booleans()):
-            call |= {"type": "function", "function": {"name": "f", "arguments": draw(TEXT)}}
+            call |= {"type": "function", "function": {"name": "f", "arguments": draw(ARGUMENTS)}}
         else:
             call |= {"type": "custom", "custom": {"name": "c", "input": draw(TEXT)}}
         calls.append(call)
@@ -255,7 +256,8 @@ SETTINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_settings_reach_a_chat_engine_as_they_were_asked_for(
     asked: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    assert chat.options(create_request(decoded(**asked))) == sent
+    request = create_request(decoded(**asked))
+    assert chat.options(request, chat.offer(request, (), frozenset())) == sent
 
 
 def test_the_settings_of_a_turn_are_told_in_the_words_of_the_responses_api() -> None:

@@ -748,6 +748,20 @@ class TestTls:
                 await client.request("GET", engine.url.replace("localhost", "127.0.0.1"))
         assert failure.value.kind == "connect"
 
+    @pytest.mark.usefixtures("trusted")
+    async def test_a_certificate_is_held_against_the_name_and_not_the_address_that_it_was_resolved_to(
+        self, server_side: ssl.SSLContext
+    ) -> None:
+        async def resolve(host: str, port: int) -> list[str]:
+            return ["127.0.0.1"]
+
+        client = HttpClient(resolve=resolve)
+        async with raw_engine(answering(OK), tls=server_side) as engine:
+            assert (await client.request("GET", engine.url)).status == 200
+            with pytest.raises(HttpError, match="certificate that is not trusted"):
+                await client.request("GET", engine.url.replace("localhost", "hooks.example"))
+            await client.close()
+
     async def test_a_server_without_tls_is_told_as_such(self, client: HttpClient) -> None:
         async def script(peer: Peer) -> None:
             await peer.reader.read(1)

@@ -6,41 +6,67 @@ must: which calls wait for outputs, which ids are taken, which model spoke. Link
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from catena.context.ledger import (
     NOTHING_OPEN,
     OpenCalls,
     check_input,
+    check_outputs,
     due,
     open_after,
+    without_bare_reasoning,
     without_orphans,
 )
+from catena.context.offer import added_tools
 from catena.errors import BadRequest
 from catena.ids import item_home
 from catena.wire.response import Item
+from catena.wire.tools import Tool
 
-__all__ = ["ChainTurn", "Link", "Render", "admit", "fragments", "link_chain", "link_turn"]
+__all__ = [
+    "ChainTurn",
+    "Link",
+    "Render",
+    "admit",
+    "admit_part",
+    "fragments",
+    "link_chain",
+    "link_turn",
+    "without_removed",
+]
 
 Render: TypeAlias = Callable[[Sequence[Item]], bytes]
 """Renders items to a fragment: JSON objects joined by commas, without brackets; empty for none."""
 
 
 class ChainTurn(msgspec.Struct, frozen=True):
-    """What a chain needs of a stored turn."""
+    """What a chain needs of a stored turn.
+
+    `removed` are the ids of earlier items that it takes out of a conversation. `thinned` are those of its own that a
+    later turn has taken out; `revised` says that the turns above it were not what they are here when it was the last.
+    """
 
     id: str
     model: str
     input: Sequence[Item]
     output: Sequence[Item]
     deleted: bool = False
+    removed: Sequence[str] = ()
+    thinned: frozenset[str] = frozenset()
+    revised: bool = False
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One turn in a chain, rendered for one dialect. `size` is that of the fragment alone, in bytes."""
+    """One turn in a chain, rendered for one dialect. `tools` are those that the chain has added up to here.
+
+    `size` is that of what this link adds to its parent's, in bytes. `thinned` are the ids of items that are here no
+    more. With `revised`, this is the turn as those below it see it, but not as a chain that ends in it does.
+    """
 
     turn_id: str
     parent: Link | None
@@ -49,10 +75,14 @@ class Link(msgspec.Struct, frozen=True):
     depth: int
     open_calls: OpenCalls = NOTHING_OPEN
     foreign_ids: frozenset[str] = frozenset()
+    tools: Sequence[Tool] = ()
+    thinned: frozenset[str] = frozenset()
+    revised: bool = False
 
     @property
     def size(self) -> int:
-        return len(self.fragment) + 400
+        inherited = self.tools is (self.parent.tools if self.parent is not None else ())
+        return len(self.fragment) + 400 + (0 if inherited else len(msgspec.json.encode(self.tools)))
 
 
 def ancestry(link: Link | None) -> Iterator[Link]:
@@ -76,17 +106,28 @@ def admit(link: Link | None, items: Sequence[Item]) -> None:
     that the chain already has.
     """
     check_input(link.open_calls if link is not None else NOTHING_OPEN, items)
-    given = [str(item["id"]) for item in items if "id" in item]
-    if given and link is not None:
-        _check_unique(link, given)
+    _check_unique(link, items)
 
 
-def _check_unique(link: Link, given: Sequence[str]) -> None:
-    taken = set(given)
-    homes = {home: item_id for item_id in given if (home := item_home(item_id)) is not None}
+def admit_part(link: Link | None, items: Sequence[Item]) -> None:
+    """Check items that are put into a conversation without asking a model, so that more may have to follow.
+
+    Raises BadRequest for an output without call, or an id that the conversation already has.
+    """
+    check_outputs(link.open_calls if link is not None else NOTHING_OPEN, items)
+    _check_unique(link, items)
+
+
+def _check_unique(link: Link | None, items: Sequence[Item]) -> None:
+    taken = {str(item["id"]) for item in items if "id" in item}
+    if not taken:
+        return
+    homes: dict[str, set[str]] = {}
+    for item_id in taken:
+        homes.setdefault(item_home(item_id) or "", set()).add(item_id)
     for each in ancestry(link):
-        doubled = homes.get(each.turn_id[-50:-4]) or next(iter(taken & each.foreign_ids), None)
-        if doubled is not None:
+        here = homes.get(each.turn_id[-50:-4], set()) - each.thinned | taken & each.foreign_ids
+        for doubled in here:
             raise BadRequest(
                 f"Duplicate item found with id {doubled}. Remove duplicate items from your input and try again.",
                 param="input",
@@ -97,26 +138,64 @@ def link_turn(parent: Link | None, turn: ChainTurn, render: Render, fragment: by
     """The link of a turn below `parent`; `fragment`, if it was rendered already, is not rendered again."""
     items = [*turn.input, *turn.output]
     before = parent.open_calls if parent is not None else NOTHING_OPEN
+    tools = parent.tools if parent is not None else ()
+    added = added_tools(items)
     stem = turn.id[-50:-4]
     return Link(
         turn_id=turn.id,
         parent=parent,
         fragment=render(items) if fragment is None else fragment,
-        model=turn.model,
+        model=turn.model or (parent.model if parent is not None else ""),
         depth=1 if parent is None else parent.depth + 1,
         open_calls=open_after(before, items),
         foreign_ids=frozenset(
             str(item["id"]) for item in turn.input if "id" in item and item["id"][-50:-4] != stem
         ),
+        tools=(*tools, *added) if added else tools,
+        thinned=turn.thinned,
+        revised=turn.revised,
     )
+
+
+def without_removed(turns: Sequence[ChainTurn]) -> Sequence[ChainTurn]:
+    """The turns of a chain, oldest first, without the items that later ones have taken out."""
+    if not any(turn.removed for turn in turns):
+        return turns
+    gone: set[str] = set()
+    kept: list[ChainTurn] = []
+    for turn in reversed(turns):
+        kept.append(_thinned(turn, gone) if gone else turn)
+        gone.update(turn.removed)
+    kept.reverse()
+    return _revised(kept)
+
+
+def _thinned(turn: ChainTurn, gone: set[str]) -> ChainTurn:
+    here = frozenset(item["id"] for item in (*turn.input, *turn.output) if item.get("id") in gone)
+    if not here:
+        return turn
+    left = [[item for item in items if item.get("id") not in here] for items in (turn.input, turn.output)]
+    return replace(turn, input=left[0], output=left[1], thinned=here)
+
+
+def _revised(turns: Sequence[ChainTurn]) -> Sequence[ChainTurn]:
+    """From the first turn that has lost something to the last one that took something out, none is as it was."""
+    thinned = [place for place, turn in enumerate(turns) if turn.thinned]
+    last = max(place for place, turn in enumerate(turns) if turn.removed)
+    first = thinned[0] if thinned else last
+    return [
+        replace(turn, revised=True) if first <= place < last else turn for place, turn in enumerate(turns)
+    ]
 
 
 def link_chain(turns: Sequence[ChainTurn], render: Render) -> Link | None:
     """The links of a whole stored chain, oldest first; the tip's is returned.
 
     Deleted turns are passed over, and with them the other halves of the pairs of calls and outputs that they
-    shared with their neighbours. None if every turn was deleted.
+    shared with their neighbours. An item that was taken out is passed over, and an output whose call was; a call
+    whose output was taken out waits for one again. None if every turn was deleted.
     """
+    turns = without_removed(turns)
     tip: Link | None = None
     gap = False
     for position, turn in enumerate(turns):
@@ -125,6 +204,8 @@ def link_chain(turns: Sequence[ChainTurn], render: Render) -> Link | None:
             continue
         if gap or _before_a_gap(turns, position):
             turn = _mended(tip.open_calls if tip is not None else NOTHING_OPEN, turn, turns[position + 1 :])
+        elif turn.revised or turn.thinned:
+            turn = _without_orphans(tip.open_calls if tip is not None else NOTHING_OPEN, turn, ())
         tip = link_turn(tip, turn, render)
     return tip
 
@@ -137,6 +218,11 @@ def _mended(before: OpenCalls, turn: ChainTurn, rest: Sequence[ChainTurn]) -> Ch
     # A deleted turn had to answer all calls that were due before it, or it would not have been accepted.
     lost = bool(rest) and rest[0].deleted
     answered = due(open_after(before, [*turn.input, *turn.output])) if lost else ()
+    return _without_orphans(before, replace(turn, revised=True) if lost else turn, answered)
+
+
+def _without_orphans(before: OpenCalls, turn: ChainTurn, answered: Iterable[str]) -> ChainTurn:
     kept = without_orphans(before, turn.input, answered)
     between = open_after(before, kept)
-    return ChainTurn(turn.id, turn.model, kept, without_orphans(between, turn.output, answered))
+    output = without_orphans(between, turn.output, answered)
+    return replace(turn, input=kept, output=without_bare_reasoning(output) if turn.thinned else output)

@@ -6,26 +6,33 @@ templates expect. Reasoning is withheld: chat engines do not take it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import msgspec
 
+from catena.context.offer import NOTHING, Offer, chat_offer
 from catena.errors import BadRequest
+from catena.tool_shapes import answer_of, call_arguments, call_name, is_call, is_output
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
+from catena.wire.tools import Tool
 
-__all__ = ["lead", "messages", "options", "render", "wrapped_tools"]
+__all__ = ["lead", "messages", "offer", "options", "render"]
 
 _encode = msgspec.json.Encoder().encode
 
-# What the model did elsewhere and a chat engine cannot be shown; its text is in the message that followed.
-_RECEIPTS: Final = frozenset(
+# What the model did elsewhere and a chat engine cannot be shown; its text is in the message that followed. And what is
+# not for the engine to read: tools that are added are offered (`offer`).
+_NOT_SHOWN: Final = frozenset(
     {
         "reasoning",
         "web_search_call",
         "file_search_call",
         "mcp_list_tools",
+        "additional_tools",
+        "tool_search_call",
+        "tool_search_output",
     }
 )
 
@@ -51,12 +58,12 @@ def messages(items: Sequence[Item]) -> list[dict[str, Any]]:
         kind = item.get("type", "message")
         if kind == "message":
             rendered.append(_message(item))
-        elif kind in ("function_call", "custom_tool_call"):
+        elif is_call(item):
             if item.get("status") != "incomplete":
                 _join_call(rendered, item)
-        elif kind in ("function_call_output", "custom_tool_call_output"):
+        elif is_output(item):
             rendered.append(_tool_message(item))
-        elif kind not in _RECEIPTS:
+        elif kind not in _NOT_SHOWN:
             raise BadRequest(
                 f"An item of type '{kind}' cannot be given to a Chat Completions engine. Remove it, or use a "
                 "model that a Responses server answers for.",
@@ -87,22 +94,21 @@ def _join_call(rendered: list[dict[str, Any]], item: Item) -> None:
     """Add a call to the assistant's message before it, or to one of its own."""
     if not rendered or rendered[-1]["role"] != "assistant":
         rendered.append({"role": "assistant", "content": None})
-    arguments = (
-        _encode({"input": item["input"]}).decode()
-        if item["type"] == "custom_tool_call"
-        else item["arguments"]
-    )
-    function = {"name": item["name"], "arguments": arguments}
+    function = {"name": call_name(item), "arguments": call_arguments(item)}
     call = {"id": item["call_id"], "type": "function", "function": function}
     rendered[-1].setdefault("tool_calls", []).append(call)
 
 
 def _tool_message(item: Item) -> dict[str, Any]:
-    output = item["output"]
+    output: Any = answer_of(item)
     if isinstance(output, list):
         parts = [_part(part) for part in output]
         output = "".join(part["text"] for part in parts) if all("text" in part for part in parts) else parts
-    return {"role": "tool", "tool_call_id": item.get("call_id") or item.get("name", ""), "content": output}
+    # The shell of old names its call by the id of the output, and an output that answers no call has a name.
+    call_id = item.get("call_id") or item.get("name")
+    if call_id is None:
+        call_id = item["id"] if item["type"] == "local_shell_call_output" else ""
+    return {"role": "tool", "tool_call_id": call_id, "content": output}
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
@@ -133,15 +139,15 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 # The request's settings
 
 
-def wrapped_tools(request: CreateRequest) -> frozenset[str]:
-    """The names of custom tools: a chat engine is offered each as a function of one `input`."""
-    return frozenset(tool["name"] for tool in request.tools or () if tool["type"] == "custom")
+def offer(request: CreateRequest, added: Sequence[Tool], omit: Set[str]) -> Offer:
+    """What the engine is offered of the request's tools and of those that its context has added."""
+    return chat_offer(request, added, omit)
 
 
-def options(request: CreateRequest) -> dict[str, Any]:
-    """The request's settings under their chat names; what was not given is not sent.
+def options(request: CreateRequest, offer: Offer = NOTHING) -> dict[str, Any]:
+    """The request's settings under their chat names, and the tools of the offer; what was not given is not sent.
 
-    Raises BadRequest for a setting or a tool that a chat engine does not have.
+    Raises BadRequest for a setting that a chat engine does not have.
     """
     _check_prewarm(request)
     body: dict[str, Any] = {}
@@ -149,7 +155,8 @@ def options(request: CreateRequest) -> dict[str, Any]:
         value = getattr(request, ours)
         if value is not None:
             body[theirs] = value
-    for add in (_add_tools, _add_format, _add_reasoning, _add_logprobs):
+    _add_tools(request, offer, body)
+    for add in (_add_format, _add_reasoning, _add_logprobs):
         add(request, body)
     return body
 
@@ -175,79 +182,14 @@ def _check_prewarm(request: CreateRequest) -> None:
         )
 
 
-def _add_tools(request: CreateRequest, body: dict[str, Any]) -> None:
-    if not request.tools:
+def _add_tools(request: CreateRequest, offer: Offer, body: dict[str, Any]) -> None:
+    if not offer.functions:
         return
-    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(request.tools)]
-    body["tools"] = tools
+    body["tools"] = offer.functions
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    choice = request.tool_choice
-    if choice is not None and choice != "auto":
-        body["tool_choice"] = _tool_choice(choice)
-
-
-def _tool(tool: Mapping[str, Any], param: str) -> dict[str, Any]:
-    render_tool = _TOOLS.get(tool["type"])
-    if render_tool is None:
-        raise BadRequest(
-            f"Tool of type '{tool['type']}' is not supported with this model: it is served by a Chat Completions "
-            "engine, which runs 'function' and 'custom' tools.",
-            param=f"{param}.type",
-            code="unsupported_value",
-        )
-    return {"type": "function", "function": render_tool(tool)}
-
-
-def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
-    function = {
-        "name": tool["name"],
-        "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
-    }
-    if tool.get("description"):
-        function["description"] = tool["description"]
-    if tool.get("strict"):
-        function["strict"] = True
-    return function
-
-
-def _custom(tool: Mapping[str, Any]) -> dict[str, Any]:
-    text = {"type": "string", "description": _input_description(tool.get("format") or {})}
-    return {
-        "name": tool["name"],
-        "description": tool.get("description") or "",
-        "parameters": {
-            "type": "object",
-            "properties": {"input": text},
-            "required": ["input"],
-            "additionalProperties": False,
-        },
-    }
-
-
-def _input_description(form: Mapping[str, Any]) -> str:
-    if form.get("type") != "grammar":
-        return "The tool's input, as free text."
-    return f"The tool's input. It must match this {form['syntax']} grammar:\n{form['definition']}"
-
-
-_TOOLS: Final[dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "function": _function,
-    "custom": _custom,
-}
-
-
-def _tool_choice(choice: Any) -> Any:
-    if isinstance(choice, str):
-        return choice
-    if choice.get("type") in ("function", "custom"):
-        return {"type": "function", "function": {"name": choice["name"]}}
-    raise BadRequest(
-        f"Tool choice of type '{choice.get('type')}' is not supported with this model: it is served by a Chat "
-        "Completions engine.",
-        param="tool_choice.type",
-        code="unsupported_value",
-    )
+    if offer.choice is not None:
+        body["tool_choice"] = offer.choice
 
 
 def _add_format(request: CreateRequest, body: dict[str, Any]) -> None:

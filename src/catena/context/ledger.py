@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from catena.errors import BadRequest
+from catena.tool_shapes import SHAPES, is_call, is_output
 from catena.wire.response import Item
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "OpenCalls",
     "answering",
     "check_input",
+    "check_outputs",
     "due",
     "open_after",
+    "without_bare_reasoning",
     "without_orphans",
 ]
 
@@ -30,14 +33,7 @@ wait any longer."""
 
 NOTHING_OPEN: Final[OpenCalls] = {}
 
-OUTPUT_OF: Final = {
-    "function_call": "function_call_output",
-    "custom_tool_call": "custom_tool_call_output",
-    "shell_call": "shell_call_output",
-    "local_shell_call": "local_shell_call_output",
-    "apply_patch_call": "apply_patch_call_output",
-    "computer_call": "computer_call_output",
-}
+OUTPUT_OF: Final = {shape.call: shape.output for shape in SHAPES.values()}
 """The item type that answers each type of call that a client runs."""
 
 # Goes before the type of a call that may be answered at any later time (spec §3.4.46).
@@ -64,7 +60,7 @@ def _call_id(item: Item) -> str:
 def _opens(item: Item) -> bool:
     """Whether the item is a call that waits for an output. A call that was cut off in the middle is not one:
     nobody could run it."""
-    return item.get("type") in OUTPUT_OF and item.get("status") != "incomplete"
+    return is_call(item) and item.get("status") != "incomplete"
 
 
 def _waiting_as(item: Item) -> str:
@@ -80,11 +76,10 @@ def open_after(before: OpenCalls, items: Iterable[Item]) -> OpenCalls:
     """The calls that wait after `items`, which were checked when they came in."""
     waiting: dict[str, str] | None = None
     for item in items:
-        kind = item.get("type")
-        if kind in OUTPUT_OF and _opens(item):
+        if _opens(item):
             waiting = dict(before) if waiting is None else waiting
             waiting[_call_id(item)] = _waiting_as(item)
-        elif kind in _CALL_OF:
+        elif is_output(item):
             waiting = dict(before) if waiting is None else waiting
             waiting.pop(_call_id(item), None)
     return before if waiting is None else waiting
@@ -110,21 +105,26 @@ def _answering(before: OpenCalls, item: Item) -> Item:
 
 def check_input(before: OpenCalls, items: Sequence[Item]) -> None:
     """Raise BadRequest unless every call, of the chain and of `items`, has exactly its output."""
+    for call_id, kind in due(check_outputs(before, items)).items():
+        raise BadRequest(f"No tool output found for {_SPOKEN[kind]} {call_id}.", param="input")
+    _check_reasoning(items)
+
+
+def check_outputs(before: OpenCalls, items: Sequence[Item]) -> OpenCalls:
+    """The calls that wait after `items`. Raises BadRequest for an output whose call does not wait for it."""
     waiting = dict(before)
     for item in items:
         kind = item.get("type")
-        if kind in OUTPUT_OF:
+        if is_call(item):
             if _opens(item):
                 waiting[_call_id(item)] = _waiting_as(item)
-        elif kind in _CALL_OF and not (kind == "function_call_output" and item.get("call_id") is None):
+        elif is_output(item) and not (kind == "function_call_output" and item.get("call_id") is None):
             call_id = _call_id(item)
             if waiting.pop(call_id, None) is None:
                 spoken = _SPOKEN[_CALL_OF[str(kind)]].replace("function call", "tool call")
                 output = _SPOKEN[_CALL_OF[str(kind)]] + " output"
                 raise BadRequest(f"No {spoken} found for {output} with call_id {call_id}.", param="input")
-    for call_id, kind in due(waiting).items():
-        raise BadRequest(f"No tool output found for {_SPOKEN[kind]} {call_id}.", param="input")
-    _check_reasoning(items)
+    return waiting
 
 
 def _check_reasoning(items: Sequence[Item]) -> None:
@@ -148,21 +148,20 @@ def without_orphans(before: OpenCalls, items: Sequence[Item], answered: Iterable
     waiting = set(before)
     kept: list[Item] = []
     for item in items:
-        kind = item.get("type")
-        if kind in OUTPUT_OF:
+        if is_call(item):
             if _call_id(item) in gone:
                 continue
             waiting.add(_call_id(item))
-        elif kind in _CALL_OF:
+        elif is_output(item):
             if _call_id(item) not in waiting:
                 continue
             waiting.discard(_call_id(item))
         kept.append(item)
-    return _without_bare_reasoning(kept) if len(kept) < len(items) else items
+    return without_bare_reasoning(kept) if len(kept) < len(items) else items
 
 
-def _without_bare_reasoning(items: Sequence[Item]) -> Sequence[Item]:
-    """Reasoning that led only to a call that is gone goes with it: engines refuse it alone."""
+def without_bare_reasoning(items: Sequence[Item]) -> Sequence[Item]:
+    """Reasoning that led only to what is gone goes with it: engines refuse it alone."""
     kept: list[Item] = []
     for item in reversed(items):
         follower = kept[-1] if kept else None

@@ -6,15 +6,18 @@ so they are left out; encrypted reasoning travels whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 import msgspec
 
+from catena.chunks import Offered
+from catena.context.offer import NOTHING, Offer
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
+from catena.wire.tools import Tool
 
-__all__ = ["lead", "options", "render"]
+__all__ = ["lead", "offer", "options", "render"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -77,7 +80,21 @@ def _stateless(item: Item) -> Item:
     return {name: value for name, value in item.items() if name not in ours}
 
 
-def options(request: CreateRequest) -> dict[str, Any]:
+def offer(request: CreateRequest, added: Sequence[Tool], omit: Set[str]) -> Offer:
+    """The engine has the tools as they are, and those that were added in their items.
+
+    One that does not know custom tools may call them as functions of one `input`, as chat engines do.
+    """
+    forms: dict[str, tuple[str, str, str | None]] = {
+        tool["name"]: ("custom", tool["name"], None)
+        for tool in request.tools or ()
+        if tool["type"] == "custom"
+    }
+    told = Offered(forms, parallel=request.parallel_tool_calls is not False)
+    return NOTHING if told == Offered() else Offer(chunks=(told,))
+
+
+def options(request: CreateRequest, offer: Offer = NOTHING) -> dict[str, Any]:
     """The request's settings as they were given, but for those that are this server's business."""
     given = {
         name: msgspec.to_builtins(value)

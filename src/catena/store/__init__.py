@@ -7,15 +7,37 @@ The rows here know nothing of engines or of HTTP; JSON passes through them as by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Claim", "Door", "LeaseLost", "Page", "Status", "Store", "Turn", "Usage"]
+__all__ = [
+    "Claim",
+    "Conversation",
+    "Delivery",
+    "Door",
+    "Endpoint",
+    "KeyUse",
+    "LeaseLost",
+    "Page",
+    "RequestKey",
+    "Status",
+    "Store",
+    "Turn",
+    "Usage",
+]
 
-Door: TypeAlias = Literal["responses", "chat"]
+Door: TypeAlias = Literal["responses", "chat", "conversation"]
+"""What a turn came through. Those of a conversation are no requests: items that were put into it or taken out."""
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+
+
+class RequestKey(msgspec.Struct, frozen=True):
+    """The key under which a client sent a request, so that it would never run twice: digests of key and body."""
+
+    name: bytes
+    body: bytes
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -46,6 +68,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Ids of items of this turn that do not tell it: they are found by them all the same. Only written."""
     fence: int = 0
     """Which claim of its run writes this turn; 0 where it was begun and is finished by the same process."""
+    key: RequestKey | None = None
+    """What its request was sent under: kept in the same transaction, to find the turn by. Only written."""
+    conversation: str | None = None
+    """The conversation that its run holds from `begin` on, and that it is appended to by `finish`. Only written."""
 
 
 class LeaseLost(Exception):
@@ -72,6 +98,60 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     ascending: bool = True
 
 
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A name for the end of a chain, which moves on with each turn and with each change of its items.
+
+    `metadata` is a JSON object. `tip` is the id of the turn that it ends with; `busy`, whether a run holds it.
+    """
+
+    id: str
+    created_at: int
+    metadata: bytes = b"{}"
+    tip: str
+    busy: bool = False
+
+
+class KeyUse(msgspec.Struct, frozen=True):
+    """What a key was used for: the turn that it began, and the digest of the body that it came with."""
+
+    turn_id: str
+    body: bytes
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a project wants to hear of the ends of its background responses.
+
+    `secret` signs what it is sent; `old_secret` signs besides until `old_secret_until`. Times are unix seconds.
+    """
+
+    id: str
+    name: str
+    url: str
+    event_types: Sequence[str]
+    secret: str
+    old_secret: str = ""
+    old_secret_until: int = 0
+    created_at: int
+    updated_at: int
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.id!r})"  # secrets get into no log
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What one endpoint has yet to hear: that the response `subject` ended, as `event_type` says, at `created_at`.
+
+    It belongs to who claimed it until `due`. `tries` counts the claims, this one included.
+    """
+
+    endpoint: Endpoint
+    event_type: str
+    subject: str
+    created_at: int
+    due: float
+    tries: int
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What is stored, in numbers; `bytes` is the space that the store takes on disk."""
 
@@ -92,16 +172,20 @@ class Store(Protocol):
 
         `owner` runs it, and has `lease` seconds until it must `renew`. A queued turn has no owner: it waits for
         who claims it, and `request` is what its run needs. Raises PreviousResponseNotFound if the parent is not
-        there.
+        there, in the same tree. A turn with a `conversation` holds that until it has ended: raises
+        ConversationNotFound, or ConversationLocked if another holds it or if it does not end with the parent any
+        more. To begin what was begun is a fault of the caller: ValueError.
         """
         ...
 
-    async def finish(self, turn: Turn) -> None:
+    async def finish(self, turn: Turn, *, notify_at: float | None = None) -> None:
         """Store a turn in its final state, over what `begin` stored, or at once where nothing was begun.
 
         A turn that was deleted meanwhile stays deleted, and one that has ended stays as it ended. Its log goes.
-        Large payloads are stored once for each tree and content. Raises PreviousResponseNotFound if the parent is
-        not there, and LeaseLost if the run was claimed by another since.
+        Large payloads are stored once for each tree and content. With `notify_at`, which is now, the same
+        transaction does what `notify` does. A turn that holds a conversation is appended to that if it was completed
+        or incomplete, and holds it no longer. Raises PreviousResponseNotFound if the parent is not there, and
+        LeaseLost if the run was claimed by another since.
         """
         ...
 
@@ -122,7 +206,11 @@ class Store(Protocol):
         ...
 
     async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
-        """Keep what an engine sent for a run under way. Raises LeaseLost if the run was claimed by another."""
+        """Keep what an engine sent for a run under way.
+
+        Batches are numbered from 0, with which a new try begins its log anew; one that is written again replaces
+        what was there. Raises LeaseLost if the run was claimed by another, or has ended.
+        """
         ...
 
     async def load_log(self, project: str, turn_id: str) -> Sequence[bytes]:
@@ -148,21 +236,22 @@ class Store(Protocol):
     async def delete(self, project: str, turn_id: str, *, cascade: bool = False) -> Sequence[str]:
         """Remove a turn's contents at once and for good, with `cascade` those of all its descendants too.
 
-        Returns the ids whose contents were removed by this call; empty if there was nothing to remove.
+        A turn that runs can be deleted as well: it has been cancelled then. Returns the ids whose contents were removed
+        by this call; empty if there was nothing to remove.
         """
         ...
 
     async def list_listed(
         self, project: str, page: Page, *, model: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> tuple[Sequence[Turn], bool]:
-        """The turns with `listed`, ordered by creation, and whether there are more after them.
+        """The turns with `listed`, in the order of `created_at`, and whether there are more after them.
 
         `model` and every pair of `metadata` must match. Raises NotFound if `page.after` is unknown.
         """
         ...
 
     async def set_fields(self, project: str, turn_id: str, fields: bytes) -> bool:
-        """Replace the `fields` of a finished turn; False if there is no such turn."""
+        """Replace the `fields` of a turn that has ended; False if there is no such turn."""
         ...
 
     async def tree(self, project: str, turn_id: str) -> Sequence[Turn]:
@@ -175,8 +264,89 @@ class Store(Protocol):
     async def expire(self, older_than: int, *, limit: int = 1000) -> int:
         """Remove whole trees whose newest turn was created before `older_than` (unix seconds).
 
-        At most `limit` trees in one call. Returns how many turns were removed.
+        At most `limit` trees in one call, each in a transaction of its own. Returns how many turns were removed.
         """
+        ...
+
+    async def open_conversation(self, conversation: Conversation, first: Turn) -> None:
+        """Store a new conversation and its first turn, under the same id. Conversations do not expire, nor does their
+        tree."""
+        ...
+
+    async def load_conversation(self, project: str, conversation_id: str) -> Conversation | None:
+        """A conversation as it is now; None if there is none."""
+        ...
+
+    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
+        """The chain that a conversation ends, as `load_chain` reads one. Raises ConversationNotFound."""
+        ...
+
+    async def extend_conversation(self, turn: Turn) -> None:
+        """Append a turn that is no run to its conversation, whose tip must be the turn's parent.
+
+        Raises ConversationNotFound, and ConversationLocked if it is held or has another tip.
+        """
+        ...
+
+    async def set_conversation_metadata(self, project: str, conversation_id: str, metadata: bytes) -> bool:
+        """Replace the metadata; False if there is no such conversation."""
+        ...
+
+    async def drop_conversation(self, project: str, conversation_id: str) -> bool:
+        """Forget a conversation; False if there is none.
+
+        What no response has in its context is removed at once and for good; the other turns expire like any.
+        """
+        ...
+
+    async def list_conversations(
+        self, project: str, page: Page, *, metadata: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[Conversation], bool]:
+        """The conversations of a project in the order of their creation, and whether there are more after them.
+
+        Every pair of `metadata` must match. Raises ConversationNotFound if `page.after` is unknown.
+        """
+        ...
+
+    async def find_key(self, project: str, name: bytes, *, since: int) -> KeyUse | None:
+        """What the key was used for, if by a turn that was created after `since` (unix seconds)."""
+        ...
+
+    async def notify(self, project: str, turn_id: str, status: Status, at: float) -> None:
+        """Have every endpoint of the project that wants `response.<status>` told of this end: a delivery, due now."""
+        ...
+
+    async def claim_deliveries(self, now: float, lease: float, *, limit: int) -> Sequence[Delivery]:
+        """Take up what is due, the longest waiting first; nobody else is given it for `lease` seconds."""
+        ...
+
+    async def postpone(self, delivery: Delivery, due: float) -> None:
+        """Let the next try be at `due`; nothing happens if another has claimed it since."""
+        ...
+
+    async def drop_delivery(self, delivery: Delivery) -> None:
+        """It was delivered, or given up; nothing happens if another has claimed it since."""
+        ...
+
+    async def add_endpoint(self, project: str, endpoint: Endpoint) -> None:
+        """Store a new endpoint. It hears of what ends from now on."""
+        ...
+
+    async def endpoints(self, project: str) -> Sequence[Endpoint]:
+        """All endpoints of a project, the newest first."""
+        ...
+
+    async def change_endpoint(
+        self, project: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint | None:
+        """Replace an endpoint by what `change` makes of it as it is now; None if there is none.
+
+        `change` must do the same again if it is called again.
+        """
+        ...
+
+    async def drop_endpoint(self, project: str, endpoint_id: str) -> bool:
+        """Remove an endpoint and what it has yet to hear; False if there is none."""
         ...
 
     async def usage(self) -> Usage:

@@ -1,106 +1,113 @@
-"""Large payloads out of JSON and back in, so that each is stored once for each tree and content.
+"""Large payloads out of a turn's JSON and back in, so that each is stored once for each tree and content.
 
 Images and files inside items, and the tools and instructions that agents send again with every turn. What was taken
-out is remembered by its place, never by a mark in the JSON: a mark could be forged.
+out is remembered by its place, never by a mark in the JSON: a mark could be forged. The inside of a string or list is
+cut out and put back as it was, byte for byte; what is left is JSON as well.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from catena.store import Turn
 
-__all__ = ["Place", "put_back", "take_out"]
+__all__ = ["Column", "Place", "put_back", "take_out", "take_out_of"]
 
-Path: TypeAlias = list[str | int]
+Column: TypeAlias = Literal["input", "output", "fields"]
+Span: TypeAlias = tuple[int, int]
 
-_ITEM_KEYS: Final = frozenset({"image_url", "file_data", "data"})
+_IN_ITEMS: Final = re.compile(rb'"(?:data|file_data|image_url|result)":"')
 _ITEM_LEAST: Final = 2048
-_FIELD_KEYS: Final = ("tools", "instructions")
+_IN_FIELDS: Final = (b"tools", b"instructions")
 _FIELD_LEAST: Final = 512
+_COLUMNS: Final[Mapping[Column, int]] = {"input": _ITEM_LEAST, "output": _ITEM_LEAST, "fields": _FIELD_LEAST}
+"""The columns that payloads are looked for in, from what length on."""
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+_values_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where in a turn a payload belongs: the column, the way into its JSON, and the payload's hash."""
+    """Where in a turn a payload belongs: the column, how far into what is left of it, and the payload's hash."""
 
-    column: str
-    path: Path
+    column: Column
+    at: int
     hash: bytes
 
 
-def take_out(turn: Turn) -> tuple[Turn, Sequence[Place], dict[bytes, bytes]]:
+def take_out(turn: Turn) -> tuple[Turn, Sequence[Place], Mapping[bytes, bytes]]:
     """The turn without its large payloads, where they belong, and the payloads by their hashes."""
+    rest: dict[str, bytes] = {}
     places: list[Place] = []
     contents: dict[bytes, bytes] = {}
-    changed: dict[str, bytes] = {}
-    for column, least, find in _COLUMNS:
-        text: bytes = getattr(turn, column)
+    for column, least in _COLUMNS.items():
+        text = getattr(turn, column)
         if len(text) < least:
             continue
-        document = _decode(text)
-        found = list(find(document))
-        for path, value in found:
-            content = _encode(value)
-            digest = hashlib.blake2b(content, digest_size=16).digest()
-            contents[digest] = content
-            places.append(Place(column, path, digest))
-            _set(document, path, None)
-        if found:
-            changed[column] = _encode(document)
-    if not places:
-        return turn, (), {}
-    return msgspec.structs.replace(turn, **changed), places, contents
+        rest[column], found, taken = take_out_of(column, text)
+        places += found
+        contents |= taken
+    return (msgspec.structs.replace(turn, **rest), places, contents) if places else (turn, (), {})
+
+
+def take_out_of(column: Column, text: bytes) -> tuple[bytes, Sequence[Place], Mapping[bytes, bytes]]:
+    """The same for one column."""
+    spans = sorted(_in_fields(text) if column == "fields" else _in_items(text))
+    places: list[Place] = []
+    contents: dict[bytes, bytes] = {}
+    rest: list[bytes] = []
+    length = end = 0
+    for begin, behind in spans:
+        if begin < end:  # inside of what was taken out already
+            continue
+        content = text[begin:behind]
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        contents[digest] = content
+        rest.append(text[end:begin])
+        length += begin - end
+        places.append(Place(column, length, digest))
+        end = behind
+    return b"".join((*rest, text[end:])), places, contents
 
 
 def put_back(turn: Turn, places: Sequence[Place], content_of: Callable[[bytes], bytes]) -> Turn:
     """The turn as it was before `take_out`, as far as its columns were loaded."""
-    documents: dict[str, Any] = {}
-    for place in places:
-        text: bytes = getattr(turn, place.column)
-        if text in (b"", b"[]", b"{}"):
+    whole: dict[str, bytes] = {}
+    for column in _COLUMNS:
+        text: bytes = getattr(turn, column)
+        own = [place for place in places if place.column == column]
+        if not own or text in (b"[]", b"{}"):
             continue
-        document = documents.setdefault(place.column, _decode(text))
-        _set(document, place.path, _decode(content_of(place.hash)))
-    return msgspec.structs.replace(turn, **{column: _encode(each) for column, each in documents.items()})
+        pieces: list[bytes] = []
+        end = 0
+        for place in own:
+            pieces += (text[end : place.at], content_of(place.hash))
+            end = place.at
+        whole[column] = b"".join((*pieces, text[end:]))
+    return msgspec.structs.replace(turn, **whole) if whole else turn
 
 
-def _in_items(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    pairs: Iterator[tuple[str | int, Any]]
-    if isinstance(value, dict):
-        pairs = iter(value.items())
-    elif isinstance(value, list):
-        pairs = iter(enumerate(value))
-    else:
-        return
-    for key, inner in pairs:
-        if isinstance(inner, str):
-            if key in _ITEM_KEYS and len(inner) >= _ITEM_LEAST:
-                yield [*path, key], inner
-        else:
-            yield from _in_items(inner, [*path, key])
+def _in_items(text: bytes) -> Iterator[Span]:
+    """Long strings under the keys that have contents of files. Base64 has nothing in it that JSON escapes."""
+    for key in _IN_ITEMS.finditer(text):
+        begin = key.end()
+        behind = text.find(b'"', begin)
+        if behind - begin >= _ITEM_LEAST and text.find(b"\\", begin, behind) < 0:
+            yield begin, behind
 
 
-def _in_fields(fields: Any) -> Iterator[tuple[Path, Any]]:
-    for key in _FIELD_KEYS:
-        if key in fields and len(_encode(fields[key])) >= _FIELD_LEAST:
-            yield [key], fields[key]
-
-
-_COLUMNS: Final[Sequence[tuple[str, int, Callable[[Any], Iterator[tuple[Path, Any]]]]]] = (
-    ("input", _ITEM_LEAST, lambda items: _in_items(items, [])),
-    ("output", _ITEM_LEAST, lambda items: _in_items(items, [])),
-    ("fields", _FIELD_LEAST, _in_fields),
-)
-
-
-def _set(document: Any, path: Path, value: Any) -> None:
-    for key in path[:-1]:
-        document = document[key]
-    document[path[-1]] = value
+def _in_fields(text: bytes) -> Iterator[Span]:
+    values = _values_of(text)
+    for key in _IN_FIELDS:
+        value = bytes(values.get(key.decode(), b""))
+        if len(value) < _FIELD_LEAST:
+            continue
+        # The same may stand elsewhere as well: then it is as good to take it from there.
+        found = text.find(b'"%b":%b' % (key, value))
+        if found >= 0:
+            begin = found + len(key) + 4
+            yield begin, begin + len(value) - 2

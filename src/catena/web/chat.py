@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from msgspec.structs import replace
 
 from catena.admission import check_supported
 from catena.errors import BadRequest, NotFound
+from catena.idempotency import Known, Mode, Once, request_key
+from catena.journal import replay
 from catena.planning import Order, Plan
 from catena.run import Run
 from catena.runs import Runs
-from catena.store import Page, Turn
+from catena.store import Page, RequestKey, Turn
 from catena.web.http import Reply, Request, Stream, json_reply
-from catena.web.responses import context_items, page_of, response_of
+from catena.web.responses import attended, context_items, page_of, response_of
 from catena.web.routes import Routes
 from catena.wire.chat import ChatRequest, decode_chat, decode_update
 from catena.wire.chat_turn import create_request, extra_options
 from catena.wire.completion import completion, stored_completion
 from catena.wire.completion_stream import ChunkWriter
-from catena.wire.request import require_tool_choice
-from catena.wire.response import stored_fields
+from catena.wire.response import Response, stored_fields
+from catena.wire.schemas import check_format
 from catena.wire.transcript import messages_of
 
 __all__ = ["ChatRoutes"]
@@ -40,6 +43,7 @@ class ChatRoutes:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._store = runs.store
+        self._once = Once(runs)
 
     def register(self, routes: Routes) -> None:
         path = "/v1/chat/completions"
@@ -53,23 +57,54 @@ class ChatRoutes:
         routes.add("GET", f"{one}/messages", self.messages, scope=read)
 
     async def create(self, request: Request) -> Reply | Stream:
-        asked = decode_chat(await request.body())
+        body = await request.body()
+        asked = decode_chat(body)
+        key = request_key(request.header(b"idempotency-key"), "chat", body)
+        if key is not None:
+            begin = partial(self._begin, request.project, asked, key)
+            mode: Mode = "streamed" if asked.stream else "plain"
+            return await self._known(
+                request, asked, await self._once.begin(request.project, key, mode, begin)
+            )
         run = self._runs.begin(await self._plan(request.project, asked))
-        legacy_calls = asked.functions is not None
         if not asked.stream:
             with request.on_disconnect(run.cancel):
-                return json_reply(completion(await run.complete(), legacy_calls=legacy_calls))
-        writer = ChunkWriter(run.response, usage=asked.includes_usage, legacy_calls=legacy_calls)
-        await _begun(run, request)
-        return Stream(_frames(run, writer))
+                return _whole(asked, await run.complete())
+        run.start()
+        with request.on_disconnect(run.cancel):
+            # Nobody knows its id yet, so it ends at once when its client goes.
+            return await _streamed(run, asked)
 
-    async def _plan(self, project: str, asked: ChatRequest) -> Plan:
+    async def _begin(self, project: str, asked: ChatRequest, key: RequestKey) -> Run:
+        """A run that goes on by itself."""
+        run = self._runs.begin(await self._plan(project, asked, key))
+        run.start()
+        return run
+
+    async def _known(self, request: Request, asked: ChatRequest, known: Known) -> Reply | Stream:
+        """The reply to a request with a key: the same, whoever of them began the run."""
+        reply: Reply | Stream
+        if isinstance(known.source, Turn):
+            turn = known.source
+            reply = _told_again(turn, asked) if asked.stream else _whole(asked, response_of(turn))
+        elif asked.stream:
+            reply = await _streamed(known.source, asked)
+        else:
+            reply = _whole(asked, await attended(known.source, request))
+        return replace(reply, headers={**reply.headers, **known.headers})
+
+    async def _plan(self, project: str, asked: ChatRequest, key: RequestKey | None = None) -> Plan:
         turn = create_request(asked)
         check_supported(turn)
-        require_tool_choice(turn)
+        if turn.text is not None and turn.text.format is not None:
+            check_format(turn.text.format, "response_format")
         try:
             order = Order(
-                request=turn, door="chat", listed=asked.store is True, extra_options=extra_options(asked)
+                request=turn,
+                door="chat",
+                listed=asked.store is True,
+                extra_options=extra_options(asked),
+                key=key,
             )
             return await self._runs.plan(project, order)
         except BadRequest as error:
@@ -144,17 +179,33 @@ def _not_found(completion_id: str) -> NotFound:
     return NotFound(f"Completion with id '{completion_id}' not found.")
 
 
-async def _begun(run: Run, request: Request) -> None:
-    """Start a run and wait until its engine has said something.
+def _whole(asked: ChatRequest, response: Response) -> Reply:
+    return json_reply(completion(response, legacy_calls=asked.functions is not None))
 
-    Raises the error of a run that failed before: no byte was sent yet, so it still gets its own status. Nobody knows
-    the id of such a run, so it ends at once when its client goes.
+
+async def _streamed(run: Run, asked: ChatRequest) -> Stream:
+    """A run as a stream, once its engine has said something.
+
+    Raises the error of a run that failed before: no byte was sent yet, so it still gets its own status.
     """
-    run.start()
-    with request.on_disconnect(run.cancel):
-        await run.feed.reaches(_OPENING_EVENTS)
+    writer = _writer(run.response, asked)
+    await run.feed.reaches(_OPENING_EVENTS)
     if run.error is not None and not run.response.output:
         raise run.error
+    return Stream(_frames(run, writer))
+
+
+def _told_again(turn: Turn, asked: ChatRequest) -> Stream:
+    response = response_of(turn)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield _writer(response, asked).frames(replay(response, turn.cuts))
+
+    return Stream(pieces())
+
+
+def _writer(response: Response, asked: ChatRequest) -> ChunkWriter:
+    return ChunkWriter(response, usage=asked.includes_usage, legacy_calls=asked.functions is not None)
 
 
 async def _frames(run: Run, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:

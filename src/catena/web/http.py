@@ -12,7 +12,7 @@ import msgspec
 
 from catena.errors import BadRequest, PayloadTooLarge
 
-__all__ = ["Handler", "Receive", "Reply", "Request", "Scope", "Send", "Stream", "json_reply"]
+__all__ = ["Handler", "Receive", "Reply", "Request", "Scope", "Send", "SocketHandler", "Stream", "json_reply"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,6 +35,7 @@ class Stream(msgspec.Struct, frozen=True):
 
     pieces: AsyncGenerator[bytes, None]
     content_type: str = "text/event-stream; charset=utf-8"
+    headers: Mapping[str, str] = {}
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
@@ -187,3 +188,6 @@ def _out_of_bounds(name: str, what: str, bound: str, value: int, code: str) -> B
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable["Reply | Stream"]]
+
+SocketHandler: TypeAlias = Callable[[str, Receive, Send], Awaitable[None]]
+"""Serves a WebSocket that was accepted, for a project."""

@@ -18,7 +18,7 @@ __all__ = ["DEFAULT_PROJECT", "EVERYTHING", "READ_ONLY", "Grant", "Keys"]
 DEFAULT_PROJECT = "default"
 
 EVERYTHING = frozenset({"*"})
-READ_ONLY = frozenset({"api.responses.read", "api.model.read"})
+READ_ONLY = frozenset({"api.responses.read", "api.conversations.read", "api.model.read", "api.webhooks.read"})
 
 
 class Grant(msgspec.Struct, frozen=True):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from catena import sse
 from catena.admission import check_supported
 from catena.errors import BadRequest, NotFound
+from catena.history import chain_turns
+from catena.idempotency import Known, Mode, Once, request_key
 from catena.journal import replay
 from catena.planning import Order, Plan
 from catena.run import Run
@@ -21,10 +25,18 @@ from catena.web.routes import Routes
 from catena.wire import wording
 from catena.wire.events import Event, encode_event, event_type
 from catena.wire.items import listed_item
-from catena.wire.request import Includable, decode_create, require_input, require_tool_choice
+from catena.wire.request import Includable, decode_create, require_input
 from catena.wire.response import Item, Response, whole_response
 
-__all__ = ["ResponseRoutes", "context_items", "event_frames", "page_of", "response_of"]
+__all__ = [
+    "ResponseRoutes",
+    "attended",
+    "check_include",
+    "context_items",
+    "event_frames",
+    "page_of",
+    "response_of",
+]
 
 _INCLUDABLE: Final = get_args(Includable)
 
@@ -40,6 +52,7 @@ class ResponseRoutes:
     def __init__(self, runs: Runs, *, done_sentinel: bool = False) -> None:
         self._runs = runs
         self._store = runs.store
+        self._once = Once(runs)
         self._done_sentinel = done_sentinel
 
     def register(self, routes: Routes) -> None:
@@ -53,28 +66,65 @@ class ResponseRoutes:
         routes.add("GET", f"{one}/input_items", self.input_items, scope=read)
 
     async def create(self, request: Request) -> Reply | Stream:
-        asked = decode_create(await request.body())
+        body = await request.body()
+        asked = decode_create(body)
         check_supported(asked)
-        require_tool_choice(asked)
-        plan = await self._runs.plan(request.project, Order(request=asked))
-        require_input(asked)
-        if asked.background:
-            return await self._in_background(plan)
+        key = request_key(request.header(b"idempotency-key"), "responses", body)
+        order = Order(request=asked, key=key)
+        if key is not None:
+            begin = partial(self._begin, request.project, order)
+            mode: Mode = "streamed" if asked.stream else "queued" if asked.background else "plain"
+            return await self._known(
+                request, order, await self._once.begin(request.project, key, mode, begin)
+            )
+        if asked.stream or asked.background:
+            return await self._told(await self._begin(request.project, order), order)
+        run = self._runs.begin(await self._plan(request.project, order))
+        with request.on_disconnect(run.cancel):
+            return Reply(_encode(await run.complete()), headers=_omitted(run))
+
+    async def _plan(self, project: str, order: Order) -> Plan:
+        plan = await self._runs.plan(project, order)
+        require_input(order.request)
+        return plan
+
+    async def _begin(self, project: str, order: Order) -> Run:
+        """A run that goes on by itself, or waits for a worker."""
+        plan = await self._plan(project, order)
+        if plan.background:
+            return await self._runs.submit(plan)
         run = self._runs.begin(plan)
-        if not asked.stream:
-            with request.on_disconnect(run.cancel):
-                return Reply(_encode(await run.complete()))
         run.start()
+        return run
+
+    async def _told(self, run: Run, order: Order) -> Reply | Stream:
+        """A run as a stream, or as it was when it was queued."""
+        if not order.request.stream:
+            return Reply(_encode(run.plan.response), headers=_omitted(run))
         if not await run.feed.reaches(0):
             assert run.error is not None
             raise run.error
-        return Stream(event_frames(run, done_sentinel=self._done_sentinel))
+        frames = event_frames(run, done_sentinel=self._done_sentinel)
+        return Stream(frames, headers=_omitted(run))
 
-    async def _in_background(self, plan: Plan) -> Reply | Stream:
-        run = await self._runs.submit(plan)
-        if plan.request.stream:
-            return Stream(event_frames(run, done_sentinel=self._done_sentinel))
-        return Reply(_encode(plan.response))
+    async def _known(self, request: Request, order: Order, known: Known) -> Reply | Stream:
+        """The reply to a request with a key: the same, whoever of them began the run."""
+        asked = order.request
+        if isinstance(known.source, Turn):
+            reply = self._stored(order, known.source)
+        elif asked.stream or (asked.background and not known.replayed):
+            reply = await self._told(known.source, order)
+        elif asked.background:
+            reply = Reply(_encode(known.source.response))
+        else:
+            reply = Reply(_encode(await attended(known.source, request)), headers=_omitted(known.source))
+        return replace(reply, headers={**reply.headers, **known.headers})
+
+    def _stored(self, order: Order, turn: Turn) -> Reply | Stream:
+        response = response_of(turn)
+        if not order.request.stream:
+            return Reply(_encode(response))
+        return Stream(_told_again(replay(response, turn.cuts), done_sentinel=self._done_sentinel))
 
     async def cancel(self, request: Request) -> Reply:
         (response_id,) = request.path_ids
@@ -89,7 +139,7 @@ class ResponseRoutes:
     async def retrieve(self, request: Request) -> Reply | Stream:
         (response_id,) = request.path_ids
         query = request.query()
-        _check_include(query.many("include"))
+        check_include(query.many("include"))
         if query.flag("stream"):
             after = query.integer("starting_after", -1, least=0)
             return await self._followed(request.project, response_id, after + 1)
@@ -143,13 +193,27 @@ class ResponseRoutes:
         query = request.query()
         limit = query.integer("limit", 20, least=1, most=100)
         order = query.choice("order", "desc", ("asc", "desc"))
-        _check_include(query.many("include"))
+        check_include(query.many("include"))
         await self._turn(request.project, response_id)
         chain = await self._store.load_chain(request.project, response_id)
         items = [listed_item(item) for item in context_items(chain)]
         if order == "desc":
             items.reverse()
         return json_reply(page_of(items, limit=limit, after=query.one("after")))
+
+
+async def attended(run: Run, request: Request) -> Response:
+    """The response of a run that goes on by itself, when it has ended. Raises the error that it failed with.
+
+    The client counts as one that follows it, until it goes away.
+    """
+    with contextlib.ExitStack() as following:
+        following.enter_context(run.followed())
+        with request.on_disconnect(following.close):
+            await run.feed.finished()
+    if run.error is not None:
+        raise run.error
+    return run.response
 
 
 async def event_frames(
@@ -173,6 +237,12 @@ async def _told_again(events: Sequence[Event], *, done_sentinel: bool) -> AsyncG
 
 def _frames(events: Sequence[Event]) -> bytes:
     return b"".join([sse.encode(event_type(event), encode_event(event)) for event in events])
+
+
+def _omitted(run: Run) -> dict[str, str]:
+    """The header that names the tools which the engine of a run was not offered, if there are any."""
+    omitted = run.plan.offer.omitted
+    return {"catena-omitted-tools": ", ".join(omitted)} if omitted else {}
 
 
 def _not_streamed() -> BadRequest:
@@ -216,18 +286,15 @@ def page_of(items: list[Item], *, limit: int, after: str | None) -> dict[str, An
     }
 
 
-def context_items(chain: Any) -> list[Item]:
+def context_items(chain: Sequence[Turn]) -> list[Item]:
     """What the model saw: the items of every ancestor, and the response's own input (spec §1.1.5)."""
-    items: list[Item] = []
-    for turn in chain:
-        if not turn.deleted:
-            items += _decode_items(turn.input)
-            if turn is not chain[-1]:
-                items += _decode_items(turn.output)
-    return items
+    *earlier, own = chain_turns(chain)
+    items = [item for turn in earlier for item in (*turn.input, *turn.output)]
+    return [*items, *own.input]
 
 
-def _check_include(include: list[str]) -> None:
+def check_include(include: list[str]) -> None:
+    """Raise BadRequest for what cannot be included."""
     for index, value in enumerate(include):
         if value not in _INCLUDABLE:
             raise wording.wrong_value(f"include[{index}]", value, _INCLUDABLE)

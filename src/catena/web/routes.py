@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from catena.web.http import Handler
+from catena.web.http import Handler, SocketHandler
 
 __all__ = ["Match", "Route", "Routes"]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One method on one path, for instance `GET /v1/responses/{id}`; `scope` is what a key needs for it."""
+    """One method on one path, for instance `GET /v1/responses/{id}`; `scope` is what a key needs for it.
+
+    `upgraded` serves the WebSocket that such a request may ask for.
+    """
 
     method: str
     path: str
     handler: Handler
     scope: str
+    upgraded: SocketHandler | None = None
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -35,9 +39,11 @@ class Routes:
         self._exact: dict[str, Match] = {}
         self._shaped: dict[int, list[tuple[Sequence[str], dict[str, Route]]]] = {}
 
-    def add(self, method: str, path: str, handler: Handler, *, scope: str) -> None:
+    def add(
+        self, method: str, path: str, handler: Handler, *, scope: str, upgraded: SocketHandler | None = None
+    ) -> None:
         """Let `handler` answer for `method` on `path`; `{…}` stands for one id."""
-        route = Route(method, path, handler, scope)
+        route = Route(method, path, handler, scope, upgraded)
         self.all.append(route)
         if "{" not in path:
             methods = dict(self._exact[path].methods) if path in self._exact else {}

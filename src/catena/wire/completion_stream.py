@@ -126,6 +126,13 @@ class ChunkWriter:
         self._failed = True
         return b"data: %b\n\n" % _encode({"error": event.error})
 
+    def _error_again(self, event: ev.PassedOn) -> bytes:
+        """An error that is told from a journal; nothing else that is passed on has words here."""
+        if event.type != "error":
+            return b""
+        self._failed = True
+        return b"data: %b\n\n" % _encode({"error": event.data["error"]})
+
     def _failure(self, event: ev.Failed) -> bytes:
         # A failure was told by its error. A response that was cancelled has none.
         if self._failed:
@@ -161,6 +168,7 @@ class ChunkWriter:
         ev.ArgumentsDelta: _arguments,
         ev.CustomInputDelta: _custom_input,
         ev.ErrorEvent: _error,
+        ev.PassedOn: _error_again,
         ev.Failed: _failure,
         ev.Completed: _end,
         ev.Incomplete: _end,

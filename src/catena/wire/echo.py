@@ -56,6 +56,8 @@ def echo(request: CreateRequest, *, response_id: str, created_at: int, status: R
         fields["text"] = _text(request.text)
     if request.reasoning is not None:
         fields["reasoning"] = _reasoning(request.reasoning)
+    if request.conversation_id is not None:
+        fields["conversation"] = {"id": request.conversation_id}
     if request.prompt is not None:
         fields["prompt"] = msgspec.to_builtins(request.prompt)
     fields.update(_engine_settings(request))

@@ -35,6 +35,9 @@ __all__ = [
     "RefusalDeltaEvent",
     "RefusalDone",
     "ResponseEvent",
+    "ShellCommandAdded",
+    "ShellCommandDelta",
+    "ShellCommandDone",
     "SummaryPartAdded",
     "SummaryPartDone",
     "SummaryTextDelta",
@@ -186,6 +189,25 @@ class CustomInputDone(_InItem, frozen=True, kw_only=True, tag="response.custom_t
     input: str
 
 
+class _OfCommand(_Event, frozen=True, kw_only=True):
+    """The only events of an item that name it by its place alone (spec §4.2.22)."""
+
+    output_index: int
+    command_index: int
+
+
+class ShellCommandAdded(_OfCommand, frozen=True, kw_only=True, tag="response.shell_call_command.added"):
+    command: str
+
+
+class ShellCommandDelta(_OfCommand, frozen=True, kw_only=True, tag="response.shell_call_command.delta"):
+    delta: str
+
+
+class ShellCommandDone(_OfCommand, frozen=True, kw_only=True, tag="response.shell_call_command.done"):
+    command: str
+
+
 class PassedOn(msgspec.Struct, frozen=True, gc=False):
     """An event that this server does not compose: an item event of the engine's own, renumbered."""
 
@@ -217,6 +239,9 @@ Event: TypeAlias = (
     | ArgumentsDone
     | CustomInputDelta
     | CustomInputDone
+    | ShellCommandAdded
+    | ShellCommandDelta
+    | ShellCommandDone
     | PassedOn
 )
 

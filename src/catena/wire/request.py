@@ -17,6 +17,7 @@ from catena.wire import wording
 from catena.wire.explain import Check, check_depth, explain
 from catena.wire.items import check_id, check_items
 from catena.wire.response import Item
+from catena.wire.schemas import check_format
 from catena.wire.settings import (
     AccessPrograms,
     ContextManagement,
@@ -213,6 +214,12 @@ def _check_conversation(given: Any, path: str) -> None:
         check_id(given["id"] if isinstance(given, dict) else given.id, f"{path}.id", "conv")
 
 
+def _check_text(given: Any, path: str) -> None:
+    # On the second look it is what was sent, which may be wrong elsewhere; that is told first.
+    if isinstance(given, Text) and given.format is not None:
+        check_format(given.format, f"{path}.format.schema")
+
+
 _CHECKS: Final[Mapping[str, Check]] = {
     "model": _check_model,
     "input": _check_input,
@@ -220,6 +227,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "conversation": _check_conversation,
     "tools": check_tools,
     "tool_choice": check_tool_choice,
+    "text": _check_text,
 }
 
 _MOVED: Final = {

@@ -163,7 +163,7 @@ def whole_response(
     previous_response_id: str | None,
     output: bytes,
 ) -> Response:
-    """The response that `stored_fields` was taken from, whole again."""
+    """The response that `stored_fields` was taken from, whole again. In a conversation it has no previous one."""
     stored = _decoder.decode(fields)
     return Response(
         **{name: getattr(stored, name) for name in _FIELDS},
@@ -171,6 +171,6 @@ def whole_response(
         created_at=created_at,
         status=status,
         model=model,
-        previous_response_id=previous_response_id,
+        previous_response_id=None if stored.conversation is not None else previous_response_id,
         output=Raw(output),
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-__all__ = ["strict_schema"]
+__all__ = ["ENOUGH", "NOT_STRICT", "strict_schema"]
 
 Schema: TypeAlias = dict[str, Any]
 
 _MAX_DEPTH: Final = 10
-_REFUSED: Final = frozenset(
+NOT_STRICT: Final = frozenset(
     {
         "allOf",
         "dependentRequired",
@@ -28,7 +28,10 @@ _REFUSED: Final = frozenset(
         "unevaluatedProperties",
     }
 )
-_ENOUGH: Final = frozenset({"type", "$ref", "anyOf", "enum", "const"})
+"""What a strict schema must not have anywhere."""
+
+ENOUGH: Final = frozenset({"type", "$ref", "anyOf", "enum", "const"})
+"""Of these a schema must have one, or it says nothing."""
 
 
 class _NotStrict(Exception):
@@ -48,7 +51,7 @@ def strict_schema(schema: Any) -> Schema | None:
 def _strict(schema: Any, depth: int) -> Schema:
     if not isinstance(schema, dict) or depth == 0:
         raise _NotStrict
-    if not _REFUSED.isdisjoint(schema) or _ENOUGH.isdisjoint(schema):
+    if not NOT_STRICT.isdisjoint(schema) or ENOUGH.isdisjoint(schema):
         raise _NotStrict
     made = {
         name: _PARTS[name](value, depth - 1) if name in _PARTS else value for name, value in schema.items()

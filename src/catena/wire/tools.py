@@ -30,6 +30,7 @@ __all__ = [
     "check_tools",
     "echo_tools",
     "is_extension",
+    "undated",
 ]
 
 Tool: TypeAlias = dict[str, Any]
@@ -201,6 +202,11 @@ def is_extension(kind: str) -> bool:
     return _EXTENSION.fullmatch(kind) is not None
 
 
+def undated(kind: str) -> str:
+    """The kind without the date of its version, if it has one."""
+    return _DATE.sub("", kind)
+
+
 def check_tools(tools: Sequence[Tool], path: str = "tools") -> None:
     """Raise BadRequest unless each of the tools, an array at `path`, is one that may be offered."""
     for index, tool in enumerate(tools):
@@ -213,7 +219,7 @@ def _check_tool(tool: Tool, path: str, kinds: Mapping[str, type[_Tool]]) -> None
     kind = tool["type"]
     if not isinstance(kind, str):
         raise wording.wrong_value(f"{path}.type", kind, kinds)
-    shape = kinds.get(kind) or kinds.get(_DATE.sub("", kind))
+    shape = kinds.get(kind) or kinds.get(undated(kind))
     if shape is not None:
         require(tool, shape, path)
         if shape is NamespaceTool:
@@ -263,7 +269,7 @@ def check_tool_choice(choice: str | dict[str, Any], path: str = "tool_choice") -
     kind = choice["type"]
     if not isinstance(kind, str):
         raise wording.wrong_value(f"{path}.type", kind, _CHOICES)
-    shape = _CHOICES.get(kind) or _CHOICES.get(_DATE.sub("", kind))
+    shape = _CHOICES.get(kind) or _CHOICES.get(undated(kind))
     if shape is not None:
         require(choice, shape, path)
     elif not is_extension(kind):
@@ -296,7 +302,7 @@ def _is_chosen(tool: Tool, choice: Mapping[str, Any]) -> bool:
 
 
 def _family(kind: str) -> str:
-    return "computer" if kind.startswith("computer") else _DATE.sub("", kind)
+    return "computer" if kind.startswith("computer") else undated(kind)
 
 
 # As a response repeats them

@@ -1,8 +1,13 @@
 """The store in one SQLite file.
 
-store       the verbs of `Store`, over the statements of queries.sql
-writer      the one thread that writes, and commits in groups
-migrations  the tables, as numbered scripts, forward only
+store          the verbs of `Store`, over the statements of queries.sql
+rows           between turns and their rows
+belongings     what a turn has outside its row
+conversations  names for the ends of chains
+outbox         webhooks, in the transactions of the store
+writer         the one thread that writes, and commits in groups
+opening        for one server alone, and brought up to date
+migrations     the tables, as numbered scripts, forward only; schema.sql is what they make
 """
 
 from __future__ import annotations

@@ -9,45 +9,61 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 import apsw
 import msgspec
 
-from catena.errors import NotFound, PreviousResponseNotFound, StoreUnavailable
-from catena.ids import item_home, tree_of
-from catena.store import Claim, LeaseLost, Page, Turn, Usage
-from catena.store.payloads import Place, put_back, take_out
-from catena.store.sql import load_migrations, load_queries
+from catena.errors import ConversationNotFound, NotFound, PreviousResponseNotFound, StoreUnavailable
+from catena.ids import item_home
+from catena.store import (
+    Claim,
+    Conversation,
+    Delivery,
+    Endpoint,
+    KeyUse,
+    LeaseLost,
+    Page,
+    Status,
+    Turn,
+    Usage,
+)
+from catena.store.payloads import take_out_of
+from catena.store.sql import load_queries
+from catena.store.sqlite import belongings, conversations, outbox
+from catena.store.sqlite.opening import Durability, connect, create_private, migrate, sole_use
+from catena.store.sqlite.rows import (
+    DOORS,
+    Prepared,
+    decode_places,
+    encode_places,
+    id_of,
+    is_over,
+    key_of,
+    prepare,
+    turn_of,
+)
 from catena.store.sqlite.writer import Writer
 
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
 
-Durability = Literal["full", "normal"]
-
 _Q: Final = load_queries("catena.store.sqlite")
-_DOORS: Final = ("responses", "chat")
-_STATUSES: Final = ("queued", "in_progress", "completed", "incomplete", "failed", "cancelled")
-_DOOR_NUMBERS: Final = {name: number for number, name in enumerate(_DOORS)}
-_STATUS_NUMBERS: Final = {name: number for number, name in enumerate(_STATUSES)}
 _HAS_METADATA: Final = (
     "EXISTS (SELECT 1 FROM json_each(CAST(t.fields AS TEXT), '$.metadata') m "
     "WHERE m.key = :key{0} AND m.value = :value{0})"
 )
-_TURN_PREFIXES: Final = ("resp_", "chatcmpl-")
-_PAGE: Final = 4096
+_NO_RUN: Final = {"owner": None, "lease_until": None, "request": None}
 
-_encode_places = msgspec.msgpack.Encoder().encode
-_decode_places = msgspec.msgpack.Decoder(list[Place]).decode
+_MOST_ON_THE_LOOP: Final = 256 * 1024
+"""Bytes of a turn that are read or looked through without a thread. More would hold everybody else up."""
+
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
@@ -64,6 +80,7 @@ class SqliteStore:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="catena-store-reader")
         self._pooled = threading.local()
         self._projects: dict[str, int] = {}
+        self._closed = False
 
     @classmethod
     async def open(cls, path: Path | str, *, durability: Durability = "full") -> SqliteStore:
@@ -74,27 +91,22 @@ class SqliteStore:
         or if it cannot be used.
         """
         path = Path(path)
-        lock = _sole_use(path)
-
-        def connect() -> apsw.Connection:
-            connection = apsw.Connection(str(path))
-            connection.set_busy_timeout(10_000)
-            for pragma in _pragmas(durability):
-                connection.execute(f"PRAGMA {pragma}")
-            return connection
-
+        lock = sole_use(path)
         try:
-            _create_private(path)
-            _migrate(connect())
-            return cls(path, lock, connect)
-        except (apsw.Error, OSError, StoreUnavailable) as error:
+            create_private(path)
+            with contextlib.closing(connect(path, durability)) as connection:
+                migrate(connection)
+            return cls(path, lock, lambda: connect(path, durability))
+        except StoreUnavailable:
             lock.close()
-            if isinstance(error, StoreUnavailable):
-                raise
+            raise
+        except (apsw.Error, OSError) as error:
+            lock.close()
             raise StoreUnavailable(f"The database {path} cannot be opened: {error}") from error
 
     async def close(self) -> None:
-        self._pool.shutdown()
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
         for reader in self._readers:
             reader.close()
         await self._writer.close()  # the last connection folds the write-ahead log in
@@ -103,78 +115,71 @@ class SqliteStore:
     # Writing
 
     async def _write(self, job: Callable[[apsw.Connection], T]) -> T:
-        try:
+        with _writable():
             return await self._writer.write(job)
-        except apsw.Error as error:
-            raise StoreUnavailable(f"The store could not be written: {type(error).__name__}.") from error
+
+    async def _prepared(self, turn: Turn) -> Prepared:
+        if len(turn.input) + len(turn.output) + len(turn.fields) <= _MOST_ON_THE_LOOP:
+            return prepare(turn)
+        return await self._in_thread(lambda: prepare(turn))
 
     async def begin(self, turn: Turn, *, owner: str = "", lease: float = 0.0, request: bytes = b"") -> None:
+        prepared = await self._prepared(turn)
         run = {
             "owner": owner or None,
             "lease_until": time.time() + lease if owner else None,
             "request": request or None,
         }
-        prepared = _prepared(turn)
 
         def job(connection: apsw.Connection) -> None:
-            row = self._row(connection, prepared)
-            connection.execute(_Q["begin"], {**row, **run})
-            self._keep_belongings(connection, connection.last_insert_rowid(), prepared, row["project"])
+            number, project = self._begin(connection, prepared, run)
+            conversations.hold(connection, turn, project, number)
 
         await self._write(job)
 
-    async def finish(self, turn: Turn) -> None:
-        prepared = _prepared(turn)
+    async def finish(self, turn: Turn, *, notify_at: float | None = None) -> None:
+        prepared = await self._prepared(turn)
 
         def job(connection: apsw.Connection) -> None:
-            row = {**self._row(connection, prepared), "fence": turn.fence}
-            for (number,) in connection.execute(_Q["finish"], row):
-                self._keep_belongings(connection, number, prepared, row["project"])
-                connection.execute(_Q["forget_log"], {"number": number})
+            project = self._project_to_write(connection, turn.project)
+            if _add(connection, prepared, project, _NO_RUN) is None and not _end(
+                connection, prepared, project
+            ):
                 return
-            for _, _, _, fence in connection.execute(_Q["state"], row):
-                if fence != turn.fence:
-                    raise LeaseLost(turn.id)
+            if notify_at is not None:
+                outbox.notify(connection, project, turn.id, turn.status, notify_at)
 
         await self._write(job)
 
-    def _row(self, connection: apsw.Connection, prepared: _Prepared) -> dict[str, Any]:
-        turn = prepared.turn
-        project = self._project_to_write(connection, turn.project)
-        return {
-            "tree": turn.tree,
-            "id": turn.id,
-            "project": project,
-            "parent": None if turn.parent is None else _parent_number(connection, project, turn.parent),
-            "door": _DOOR_NUMBERS[turn.door],
-            "status": _STATUS_NUMBERS[turn.status],
-            "model": turn.model,
-            "created_at": turn.created_at,
-            "listed": turn.listed,
-            "input": turn.input,
-            "output": turn.output,
-            "fields": turn.fields,
-            "cuts": turn.cuts or None,
-            "payloads": _encode_places(prepared.places) if prepared.places else None,
-        }
-
-    def _keep_belongings(
-        self, connection: apsw.Connection, number: int, prepared: _Prepared, project: int
-    ) -> None:
-        tree = prepared.turn.tree
-        for digest, content in prepared.contents.items():
-            connection.execute(_Q["add_payload"], {"tree": tree, "hash": digest, "content": content})
-            connection.execute(_Q["use_payload"], {"tree": tree, "hash": digest, "turn": number})
-        for item_id in prepared.turn.foreign_ids:
-            connection.execute(_Q["add_foreign_item"], {"project": project, "id": item_id, "turn": number})
+    def _begin(
+        self, connection: apsw.Connection, prepared: Prepared, run: Mapping[str, Any]
+    ) -> tuple[int, int]:
+        """A turn that is new. Returns the numbers of its row and of its project."""
+        project = self._project_to_write(connection, prepared.turn.project)
+        number = _add(connection, prepared, project, run)
+        if number is None:
+            raise _taken(prepared.turn)
+        return number, project
 
     async def set_fields(self, project: str, turn_id: str, fields: bytes) -> bool:
         found = self._found(project, turn_id)
         if found is None:
             return False
+        rest, places, contents = take_out_of("fields", fields)
 
         def job(connection: apsw.Connection) -> bool:
-            return bool(list(connection.execute(_Q["set_fields"], {**found, "fields": fields})))
+            for number, status, deleted, _, payloads in list(connection.execute(_Q["state"], found)):
+                if deleted or not is_over(status):
+                    return False
+                before = decode_places(payloads) if payloads else []
+                after = [*(place for place in before if place.column != "fields"), *places]
+                changed = {"fields": rest, "payloads": encode_places(after) if after else None}
+                belongings.add_payloads(connection, number, found["tree"], contents)
+                connection.execute(_Q["set_fields"], {**changed, "number": number})
+                unused = {place.hash for place in before} - {place.hash for place in after}
+                belongings.drop_payloads(connection, number, found["tree"], unused)
+                return True
+            return False
 
         return await self._write(job)
 
@@ -184,33 +189,35 @@ class SqliteStore:
             return []
 
         def job(connection: apsw.Connection) -> list[str]:
-            doomed = [(number, each) for number, each in connection.execute(_Q["subtree"], found)]
-            if not cascade:
-                doomed = [(number, each) for number, each in doomed if each == turn_id]
-            for number, _ in doomed:
-                _drop_belongings(connection, number)
+            doomed = _below(connection, found) if cascade else _itself(connection, found)
+            for number in doomed:
+                belongings.drop(connection, number)
                 connection.execute(_Q["erase"], {"number": number})
-            return [each for _, each in doomed]
+            return list(doomed.values())
 
-        deleted = await self._write(job)
-        await asyncio.wrap_future(self._pool.submit(self._wipe_log))
-        return deleted
-
-    def _wipe_log(self) -> None:
-        """What was deleted may still stand in the write-ahead log: fold it in now, not when there is time."""
-        with contextlib.suppress(apsw.Error):
-            list(self._own_reader().execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        with _writable():
+            return await self._writer.wipe(job)
 
     async def expire(self, older_than: int, *, limit: int = 1000) -> int:
+        which: dict[str, Any] = {"before": older_than.to_bytes(4), "limit": limit}
+        removed = 0
+        for (tree,) in await self._in_pool(lambda reader: list(reader.execute(_Q["expired_trees"], which))):
+            # Each by itself, so that nobody has to wait for all of them.
+            removed += await self._expire_tree(tree, which["before"])
+        if removed:
+            with _writable():
+                await self._writer.wipe(lambda connection: None)
+        return removed
+
+    async def _expire_tree(self, tree: bytes, before: bytes) -> int:
         def job(connection: apsw.Connection) -> int:
-            which = {"before": f"{older_than:08x}", "limit": limit}
-            removed = 0
-            for (tree,) in list(connection.execute(_Q["expired_trees"], which)):
-                for (number,) in list(connection.execute(_Q["turns_of_tree"], {"tree": tree})):
-                    _drop_belongings(connection, number)
-                    connection.execute(_Q["drop_turn"], {"number": number})
-                    removed += 1
-            return removed
+            turns = list(connection.execute(_Q["turns_of_tree"], {"tree": tree}))
+            if any(made >= before for _, made in turns):  # it was continued meanwhile
+                return 0
+            for number, _ in turns:
+                belongings.drop(connection, number)
+                connection.execute(_Q["drop_turn"], {"number": number})
+            return len(turns)
 
         return await self._write(job)
 
@@ -225,7 +232,8 @@ class SqliteStore:
                 (row,) = connection.execute(_Q["claim"], what)
                 *columns, project, request, fence, tries = row
                 ((name,),) = connection.execute(_Q["project_name"], {"number": project})
-                turn = msgspec.structs.replace(self._whole(connection, name, columns), fence=fence)
+                turn = turn_of(name, columns, _payloads(connection))
+                turn = msgspec.structs.replace(turn, fence=fence)
                 claims.append(Claim(turn=turn, request=request or b"", tries=tries))
             return claims
 
@@ -234,16 +242,15 @@ class SqliteStore:
     async def renew(self, owner: str, lease: float) -> Sequence[str]:
         def job(connection: apsw.Connection) -> list[str]:
             what = {"owner": owner, "until": time.time() + lease}
-            return [turn_id for (turn_id,) in connection.execute(_Q["renew"], what)]
+            return [id_of(*key) for key in connection.execute(_Q["renew"], what)]
 
         return await self._write(job)
 
     async def release(self, turn: Turn) -> None:
         found = self._found(turn.project, turn.id)
         if found is not None:
-            await self._write(
-                lambda connection: connection.execute(_Q["release"], {**found, "fence": turn.fence})
-            )
+            what = {**found, "fence": turn.fence}
+            await self._write(lambda connection: _execute(connection, "release", what))
 
     async def waiting(self) -> int:
         with _readable():
@@ -252,61 +259,152 @@ class SqliteStore:
     async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
         found = self._found(turn.project, turn.id)
 
-        def job(connection: apsw.Connection) -> None:
-            what = {**(found or {}), "fence": turn.fence, "batch": batch, "chunks": chunks}
-            if not list(connection.execute(_Q["append_log"], what)):
-                raise LeaseLost(turn.id)
+        if found is None:
+            return
+        what = {**found, "fence": turn.fence, "batch": batch, "chunks": chunks}
 
-        if found is not None:
-            await self._write(job)
+        def job(connection: apsw.Connection) -> None:
+            for (number,) in list(connection.execute(_Q["append_log"], what)):
+                if batch == 0:
+                    connection.execute(_Q["forget_old_log"], {"number": number})
+                return
+            raise LeaseLost(turn.id)
+
+        await self._write(job)
 
     async def load_log(self, project: str, turn_id: str) -> Sequence[bytes]:
         found = self._found(project, turn_id)
         if found is None:
             return []
+        return await self._in_pool(
+            lambda reader: [chunks for (chunks,) in reader.execute(_Q["load_log"], found)]
+        )
+
+    # Webhooks
+
+    async def notify(self, project: str, turn_id: str, status: Status, at: float) -> None:
+        number = self._project(project)
+        await self._write(lambda connection: outbox.notify(connection, number, turn_id, status, at))
+
+    async def claim_deliveries(self, now: float, lease: float, *, limit: int) -> Sequence[Delivery]:
         with _readable():
-            return [chunks for (chunks,) in self._reader.execute(_Q["load_log"], found)]
+            if not self._reader.execute(_Q["is_any_due"], {"now": now}).get:
+                return []  # the usual case, which need not hold up the writer
+        return await self._write(lambda connection: outbox.claim(connection, now, lease, limit))
+
+    async def postpone(self, delivery: Delivery, due: float) -> None:
+        what = {**outbox.place_of(delivery), "next": due}
+        await self._write(lambda connection: _execute(connection, "postpone", what))
+
+    async def drop_delivery(self, delivery: Delivery) -> None:
+        what = outbox.place_of(delivery)
+        await self._write(lambda connection: _execute(connection, "drop_delivery", what))
+
+    async def add_endpoint(self, project: str, endpoint: Endpoint) -> None:
+        await self._write(
+            lambda connection: outbox.add(connection, self._project_to_write(connection, project), endpoint)
+        )
+
+    async def endpoints(self, project: str) -> Sequence[Endpoint]:
+        number = self._project(project)
+        with _readable():
+            return outbox.endpoints(self._reader, number)
+
+    async def change_endpoint(
+        self, project: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint | None:
+        number = self._project(project)
+        return await self._write(lambda connection: outbox.change(connection, number, endpoint_id, change))
+
+    async def drop_endpoint(self, project: str, endpoint_id: str) -> bool:
+        number = self._project(project)
+        return await self._write(lambda connection: outbox.drop(connection, number, endpoint_id))
+
+    # Conversations
+
+    async def open_conversation(self, conversation: Conversation, first: Turn) -> None:
+        prepared = await self._prepared(first)
+
+        def job(connection: apsw.Connection) -> None:
+            number, project = self._begin(connection, prepared, _NO_RUN)
+            conversations.add(connection, conversation, project, number)
+
+        await self._write(job)
+
+    async def extend_conversation(self, turn: Turn) -> None:
+        prepared = await self._prepared(turn)
+
+        def job(connection: apsw.Connection) -> None:
+            number, project = self._begin(connection, prepared, _NO_RUN)
+            conversations.move(connection, turn, project, number)
+
+        await self._write(job)
+
+    async def load_conversation(self, project: str, conversation_id: str) -> Conversation | None:
+        place = conversations.place_of(conversation_id, self._project(project))
+        with _readable():
+            return conversations.find(self._reader, place)
+
+    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
+        place = conversations.place_of(conversation_id, self._project(project))
+        turns = await self._chain(project, _Q["conversation_chain"], place)
+        if not turns:
+            raise ConversationNotFound(conversation_id)
+        return turns
+
+    async def set_conversation_metadata(self, project: str, conversation_id: str, metadata: bytes) -> bool:
+        place = conversations.place_of(conversation_id, self._project(project))
+        return await self._write(lambda connection: conversations.set_metadata(connection, place, metadata))
+
+    async def drop_conversation(self, project: str, conversation_id: str) -> bool:
+        place = conversations.place_of(conversation_id, self._project(project))
+        with _writable():
+            return await self._writer.wipe(lambda connection: conversations.drop(connection, place))
+
+    async def list_conversations(
+        self, project: str, page: Page, *, metadata: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[Conversation], bool]:
+        number = self._project(project)
+        after = conversations.place_of(page.after, number) if page.after is not None else None
+        wanted = msgspec.json.encode(metadata or {})
+        found = await self._in_pool(lambda reader: conversations.listed(reader, number, page, after, wanted))
+        return found[: page.limit], len(found) > page.limit
 
     # Reading
+
+    async def find_key(self, project: str, name: bytes, *, since: int) -> KeyUse | None:
+        which = {"project": self._project(project), "name": name, "since": since}
+        with _readable():
+            for turn_id, body in self._reader.execute(_Q["find_key"], which):
+                return KeyUse(turn_id, body)
+        return None
 
     async def load(self, project: str, turn_id: str) -> Turn | None:
         found = self._found(project, turn_id)
         if found is None:
             return None
         with _readable():
-            for row in self._reader.execute(_Q["load"], found):
-                return self._whole(self._reader, project, row)
-        return None
+            turns = _turns(self._reader, project, _Q["load"], {**found, "most": _MOST_ON_THE_LOOP})
+        if not turns:
+            turns = await self._turns(project, _Q["load"], {**found, "most": None})
+        return turns[0] if turns else None
 
     async def load_chain(self, project: str, turn_id: str) -> Sequence[Turn]:
         found = self._found(project, turn_id)
-        if found is None:
-            raise PreviousResponseNotFound(turn_id)
-        turns = await self._in_pool(
-            lambda reader: [
-                self._whole(reader, project, row) for row in reader.execute(_Q["load_chain"], found)
-            ]
-        )
+        turns = await self._chain(project, _Q["load_chain"], found) if found else []
         if not turns:
             raise PreviousResponseNotFound(turn_id)
         return turns
 
     async def load_item(self, project: str, item_id: str) -> bytes | None:
-        return _item_in(await self._home_of(project, item_id), item_id)
-
-    async def _home_of(self, project: str, item_id: str) -> Turn | None:
         stem = item_home(item_id)
-        if stem is not None:
-            for prefix in _TURN_PREFIXES:
-                turn = await self.load(project, f"{prefix}{stem}0000")
-                if turn is not None and _item_in(turn, item_id) is not None:
-                    return turn
-        number = self._project(project)
-        with _readable():
-            what = {"project": number, "id": item_id}
-            for row in self._reader.execute(_Q["home_of_foreign_item"], what):
-                return self._whole(self._reader, project, row)
-        return None
+        for prefix in DOORS if stem is not None else ():
+            item = _item_in(await self.load(project, f"{prefix}{stem}0000"), item_id)
+            if item is not None:
+                return item
+        which = {"project": self._project(project), "id": item_id}
+        homes = await self._turns(project, _Q["home_of_foreign_item"], which)
+        return _item_in(homes[0], item_id) if homes else None
 
     async def list_listed(
         self, project: str, page: Page, *, model: str | None = None, metadata: Mapping[str, str] | None = None
@@ -314,27 +412,26 @@ class SqliteStore:
         which: dict[str, Any] = {"project": self._project(project), "limit": page.limit + 1}
         conditions = ["t.project = :project", "t.listed", "NOT t.deleted"]
         if page.after is not None:
-            which["after"] = self._number_of(project, page.after)
-            conditions.append(f"t.number {'>' if page.ascending else '<'} :after")
+            which |= self._position_of(project, page.after)
+            direction = ">" if page.ascending else "<"
+            conditions.append(f"(t.created_at, t.number) {direction} (:created_at, :number)")
         if model is not None:
             which["model"] = model
             conditions.append("t.model = :model")
         for number, (key, value) in enumerate((metadata or {}).items()):
             which |= {f"key{number}": key, f"value{number}": value}
             conditions.append(_HAS_METADATA.format(number))
-        columns, _, _ = _Q["load"].partition(" WHERE ")
-        direction = "ASC" if page.ascending else "DESC"
-        statement = f"{columns} WHERE {' AND '.join(conditions)} ORDER BY t.number {direction} LIMIT :limit"
-        turns = await self._in_pool(
-            lambda reader: [self._whole(reader, project, row) for row in reader.execute(statement, which)]
-        )
+        columns, _, _ = _Q["load"].rpartition(" WHERE ")
+        order = "t.created_at, t.number" if page.ascending else "t.created_at DESC, t.number DESC"
+        statement = f"{columns} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
+        turns = await self._turns(project, statement, which)
         return turns[: page.limit], len(turns) > page.limit
 
-    def _number_of(self, project: str, turn_id: str) -> int:
+    def _position_of(self, project: str, turn_id: str) -> dict[str, int]:
         found = self._found(project, turn_id)
         with _readable():
-            for number, *_ in self._reader.execute(_Q["state"], found) if found else ():
-                return int(number)
+            for created_at, number in self._reader.execute(_Q["position"], found) if found else ():
+                return {"created_at": created_at, "number": number}
         raise NotFound(f"Completion with id '{turn_id}' not found.", param="after")
 
     async def tree(self, project: str, turn_id: str) -> Sequence[Turn]:
@@ -342,11 +439,7 @@ class SqliteStore:
         if found is None or await self._missing(found):
             return []
         which = {"tree": found["tree"], "project": found["project"]}
-        return await self._in_pool(
-            lambda reader: [
-                self._whole(reader, project, row) for row in reader.execute(_Q["load_tree"], which)
-            ]
-        )
+        return await self._turns(project, _Q["load_tree"], which)
 
     async def _missing(self, found: dict[str, Any]) -> bool:
         with _readable():
@@ -354,14 +447,25 @@ class SqliteStore:
 
     async def usage(self) -> Usage:
         turns, trees = await self._in_pool(lambda reader: next(iter(reader.execute(_Q["count"]))))
-        files = (Path(f"{self._path}{suffix}") for suffix in ("", "-wal"))
+        files = (Path(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
         size = sum(file.stat().st_size for file in files if file.exists())
         return Usage(turns=turns, trees=trees, bytes=size)
+
+    async def _turns(self, project: str, statement: str, which: Mapping[str, Any]) -> list[Turn]:
+        return await self._in_pool(lambda reader: _turns(reader, project, statement, which))
+
+    async def _chain(self, project: str, statement: str, which: Mapping[str, Any]) -> list[Turn]:
+        return await self._in_pool(lambda reader: _chain(reader, project, statement, which))
 
     async def _in_pool(self, read: Callable[[apsw.Connection], T]) -> T:
         """What may take longer than the loop may be held up is read in a thread."""
         with _readable():
-            return await asyncio.wrap_future(self._pool.submit(lambda: read(self._own_reader())))
+            return await self._in_thread(lambda: read(self._own_reader()))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("The store is closed.")
+        return await asyncio.wrap_future(self._pool.submit(work))
 
     def _own_reader(self) -> apsw.Connection:
         if not hasattr(self._pooled, "connection"):
@@ -378,8 +482,8 @@ class SqliteStore:
 
     def _found(self, project: str, turn_id: str) -> dict[str, Any] | None:
         """By what a turn is looked up; None for an id that cannot be one of ours."""
-        tree = tree_of(turn_id)
-        return None if tree is None else {"tree": tree, "id": turn_id, "project": self._project(project)}
+        key = key_of(turn_id)
+        return None if key is None else {"tree": key[0], "id": key[1], "project": self._project(project)}
 
     def _project(self, name: str) -> int:
         """The number of a project; of an unknown one a number that no row has."""
@@ -398,80 +502,98 @@ class SqliteStore:
             ((number,),) = connection.execute(_Q["project_number"], {"name": name})
         return int(number)
 
-    def _whole(self, connection: apsw.Connection, project: str, row: Sequence[Any]) -> Turn:
-        (
-            turn_id,
-            tree,
-            parent,
-            door,
-            status,
-            model,
-            created_at,
-            listed,
-            deleted,
-            given,
-            output,
-            fields,
-            cuts,
-            places,
-        ) = row
-        turn = Turn(
-            project=project,
-            id=turn_id,
-            tree=tree,
-            parent=parent,
-            door=_DOORS[door],
-            status=_STATUSES[status],
-            model=model,
-            created_at=created_at,
-            listed=bool(listed),
-            input=given or b"[]",
-            output=output or b"[]",
-            fields=fields or b"{}",
-            cuts=cuts or b"",
-            deleted=bool(deleted),
-        )
-        if places is None:
-            return turn
 
-        def content_of(digest: bytes) -> bytes:
-            content: bytes = connection.execute(_Q["payload"], {"tree": tree, "hash": digest}).get
-            return content
-
-        return put_back(turn, _decode_places(places), content_of)
+def _execute(connection: apsw.Connection, name: str, values: Mapping[str, Any]) -> None:
+    connection.execute(_Q[name], values)
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    """A turn with its large payloads taken out, which is done before the writer's thread has to wait for it."""
-
-    turn: Turn
-    places: Sequence[Place]
-    contents: Mapping[bytes, bytes]
-
-
-def _prepared(turn: Turn) -> _Prepared:
-    return _Prepared(*take_out(turn))
-
-
-def _parent_number(connection: apsw.Connection, project: int, parent: str) -> int:
-    what = {"tree": tree_of(parent), "id": parent, "project": project}
-    for (number,) in connection.execute(_Q["find"], what):
-        return int(number)
+def _parent_number(connection: apsw.Connection, project: int, turn: Turn, parent: str) -> int:
+    """The row of the parent, which is in the same tree as the turn."""
+    key = key_of(parent)
+    if key is not None and key[0].hex() == turn.tree:
+        what = {"tree": key[0], "id": key[1], "project": project}
+        for (number,) in connection.execute(_Q["find"], what):
+            return int(number)
     raise PreviousResponseNotFound(parent)
 
 
-def _drop_belongings(connection: apsw.Connection, number: int) -> None:
-    """Drop what a turn has outside its row, while the row still says what that is."""
-    ((tree, turn_id, project, given, places),) = connection.execute(_Q["belongings"], {"number": number})
-    for digest in {place.hash for place in _decode_places(places)} if places else ():
-        what = {"tree": tree, "hash": digest, "number": number}
-        connection.execute(_Q["unuse_payload"], what)
-        connection.execute(_Q["drop_unused_payload"], what)
-    for item in _decode_items(given or b"[]"):
-        if item["id"][-50:-4] != turn_id[-50:-4]:
-            what = {"project": project, "id": item["id"], "number": number}
-            connection.execute(_Q["drop_foreign_item"], what)
-    connection.execute(_Q["forget_log"], {"number": number})
+def _add(connection: apsw.Connection, prepared: Prepared, project: int, run: Mapping[str, Any]) -> int | None:
+    """Store a turn in a new row, and return its number; None if the turn is there already."""
+    turn = prepared.turn
+    parent = None if turn.parent is None else _parent_number(connection, project, turn, turn.parent)
+    place = {"project": project, "parent": parent, "fence": turn.fence}
+    connection.execute(_Q["add"], {**prepared.columns, **place, **run})
+    if not connection.changes():
+        return None
+    number = connection.last_insert_rowid()
+    belongings.keep(connection, number, prepared, project)
+    return number
+
+
+def _end(connection: apsw.Connection, prepared: Prepared, project: int) -> bool:
+    """Bring a turn that was begun into its final state; False if it has ended or was deleted."""
+    begun = list(connection.execute(_Q["state"], {**prepared.columns, "project": project}))
+    if not begun:
+        raise _taken(prepared.turn)
+    ((number, status, deleted, fence, payloads),) = begun
+    if fence != prepared.turn.fence:
+        raise LeaseLost(prepared.turn.id)
+    if deleted or is_over(status):
+        return False
+    connection.execute(_Q["end"], {**prepared.columns, "number": number})
+    belongings.keep(connection, number, prepared, project)
+    unused = belongings.hashes_in(payloads) - prepared.contents.keys()
+    belongings.drop_payloads(connection, number, prepared.columns["tree"], unused)
+    belongings.forget_log(connection, number)
+    conversations.advance(connection, number)
+    return True
+
+
+def _taken(turn: Turn) -> ValueError:
+    return ValueError(f"There is a turn {turn.id} already.")
+
+
+def _itself(connection: apsw.Connection, found: Mapping[str, Any]) -> dict[int, str]:
+    """The turn by its row number, unless it is a tombstone."""
+    turn_id = id_of(found["tree"], found["id"])
+    return {
+        number: turn_id for number, _, deleted, *_ in connection.execute(_Q["state"], found) if not deleted
+    }
+
+
+def _below(connection: apsw.Connection, found: Mapping[str, Any]) -> dict[int, str]:
+    """The turn and all its descendants by their row numbers, but for the tombstones among them."""
+    reached: set[int] = set()
+    alive: dict[int, str] = {}
+    for number, parent, rest, deleted in connection.execute(_Q["outline"], found):
+        if rest == found["id"] or parent in reached:
+            reached.add(number)
+            if not deleted:
+                alive[number] = id_of(found["tree"], rest)
+    return alive
+
+
+def _turns(connection: apsw.Connection, project: str, statement: str, which: Mapping[str, Any]) -> list[Turn]:
+    content_of = _payloads(connection)
+    return [turn_of(project, row, content_of) for row in connection.execute(statement, which)]
+
+
+def _chain(connection: apsw.Connection, project: str, statement: str, which: Mapping[str, Any]) -> list[Turn]:
+    """The turns of a statement that goes upwards from a chain's end, from the root on."""
+    content_of = _payloads(connection)
+    chain: list[Turn] = []
+    for row in reversed(list(connection.execute(statement, which))):
+        parent = chain[-1].id if chain else None
+        chain.append(turn_of(project, row, content_of, parent=parent))
+    return chain
+
+
+def _payloads(connection: apsw.Connection) -> Callable[[bytes, bytes], bytes]:
+    def content_of(tree: bytes, digest: bytes) -> bytes:
+        content: bytes = connection.execute(_Q["payload"], {"tree": tree, "hash": digest}).get
+        return content
+
+    return content_of
 
 
 def _item_in(turn: Turn | None, item_id: str) -> bytes | None:
@@ -491,55 +613,9 @@ def _readable() -> Iterator[None]:
         raise StoreUnavailable(f"The store could not be read: {type(error).__name__}.") from error
 
 
-# Opening
-
-
-def _sole_use(path: Path) -> IO[str]:
-    """A lock that ends with this process. Raises StoreUnavailable if another one has it."""
+@contextlib.contextmanager
+def _writable() -> Iterator[None]:
     try:
-        lock = Path(f"{path}.lock").open("w")  # noqa: SIM115 - held for the store's life
-    except OSError as error:
-        raise StoreUnavailable(f"The database {path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise StoreUnavailable(
-            f"The database {path} is in use by another server. One server at a time can have a SQLite database."
-        ) from None
-    return lock
-
-
-def _create_private(path: Path) -> None:
-    """The file, readable for its owner only: conversations are in it."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def _pragmas(durability: Durability) -> Sequence[str]:
-    return (
-        f"page_size = {_PAGE}",
-        "journal_mode = WAL",
-        f"synchronous = {durability.upper()}",
-        "journal_size_limit = 4194304",
-        "secure_delete = ON",
-        "temp_store = MEMORY",
-        "cache_size = -16384",
-        "mmap_size = 268435456",
-    )
-
-
-def _migrate(connection: apsw.Connection) -> None:
-    scripts = load_migrations("catena.store.sqlite")
-    version = int(connection.execute("PRAGMA user_version").get)
-    if version > len(scripts):
-        raise StoreUnavailable(
-            f"The database was written by a newer Catena (schema {version}; this one knows {len(scripts)}). "
-            "Use that version, or another database."
-        )
-    connection.execute("BEGIN IMMEDIATE")
-    for script in scripts[version:]:
-        connection.execute(script)
-    connection.execute(f"PRAGMA user_version = {len(scripts)}")
-    connection.execute(_Q["end_all_leases"])  # who had them is gone: this process is alone
-    connection.execute("COMMIT")
-    connection.close()
+        yield
+    except apsw.Error as error:
+        raise StoreUnavailable(f"The store could not be written: {type(error).__name__}.") from error

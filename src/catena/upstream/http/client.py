@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, partial
+from typing import TypeAlias
 
 from catena.upstream.http.connection import Connection, Timeouts
 from catena.upstream.http.head import Headers, Origin, request_head
 from catena.upstream.http.pool import Pool
 from catena.upstream.http.reply import HttpError, Reply
 
-__all__ = ["HttpClient"]
+__all__ = ["HttpClient", "Resolve"]
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses to connect to for a host and a port, in the order of preference; at least one. Raises OSError where
+there is none. Any other error passes through `request`."""
 
 
 class HttpClient:
     """Asks engines over HTTP/1.1. One client serves all upstreams, on one event loop.
 
-    `max_idle` bounds the connections to one origin that are kept while nobody uses them.
+    `max_idle` bounds the connections to one origin that are kept while nobody uses them. `resolve` looks hosts up in
+    place of the system, and may refuse one.
     """
 
-    def __init__(self, *, timeouts: Timeouts | None = None, max_idle: int = 256) -> None:
+    def __init__(
+        self, *, timeouts: Timeouts | None = None, max_idle: int = 256, resolve: Resolve | None = None
+    ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._pool = Pool(max_idle)
+        self._resolve = resolve
 
     async def request(
         self,
@@ -65,13 +75,7 @@ class HttpClient:
     async def _connect(self, origin: Origin, seconds: float, *, sent_nothing: bool) -> Connection:
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    partial(Connection, origin, self._pool),
-                    origin.host,
-                    origin.port,
-                    ssl=self._trust if origin.tls else None,
-                    server_hostname=origin.host if origin.tls else None,
-                )
+                connection = await self._open(origin)
         except TimeoutError as error:
             message = f"{origin} did not accept a connection in time"
             raise HttpError("connect_timeout", message, sent_nothing=sent_nothing) from error
@@ -81,6 +85,25 @@ class HttpClient:
             connection.abort()
             message = f"{origin} was not asked, as the client is closed"
             raise HttpError("connect", message, sent_nothing=sent_nothing)
+        return connection
+
+    async def _open(self, origin: Origin) -> Connection:
+        """A connection to the first address that accepts one. Raises what the last one raised."""
+        resolve = self._resolve
+        addresses = [origin.host] if resolve is None else await resolve(origin.host, origin.port)
+        for address in addresses[:-1]:
+            with contextlib.suppress(OSError):
+                return await self._open_at(address, origin)
+        return await self._open_at(addresses[-1], origin)
+
+    async def _open_at(self, address: str, origin: Origin) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            partial(Connection, origin, self._pool),
+            address,
+            origin.port,
+            ssl=self._trust if origin.tls else None,
+            server_hostname=origin.host if origin.tls else None,
+        )
         return connection
 
     @cached_property

@@ -1,0 +1,90 @@
+"""Answers that have a form, from engines that may forget it: checked, and asked for once more while nobody has heard
+anything.
+
+A plain JSON request hears its answer whole, so one that does not fit may be tried again in silence. What was streamed,
+or can be read while it is made, was told already: then it can only be said that it failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from catena.chunks import Chunk, UsageReport
+from catena.errors import UpstreamError
+from catena.fold import Fold
+from catena.ids import TurnIds
+from catena.planning import Plan
+from catena.upstream import Prompt
+from catena.wire.schemas import mismatch
+from catena.wire.settings import TextFormat
+
+__all__ = ["answer_to", "check_form"]
+
+log = logging.getLogger("catena.runs")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer_to(plan: Plan) -> AsyncGenerator[Sequence[Chunk], None]:
+    """The engine's answer to a plan: as it comes, or as a whole that was tried again where it had to be."""
+    told = plan.request.stream or plan.background
+    if plan.form is None or plan.form.__struct_config__.tag == "text" or told:
+        return plan.upstream.stream(plan.prompt)
+    return _repaired(plan, plan.form)
+
+
+def check_form(form: TextFormat | None, fold: Fold) -> None:
+    """Raise UpstreamError if the fold has an answer, and it is not of this form."""
+    if form is None:
+        return
+    why = _fault(form, fold)
+    if why is not None:
+        raise UpstreamError(
+            f"The engine's answer is not of the form that text.format asks for: {why}.",
+            code="invalid_structured_output",
+        )
+
+
+def _fault(form: TextFormat, fold: Fold) -> str | None:
+    answer = fold.answer
+    return None if answer is None else mismatch(form, answer)
+
+
+async def _repaired(plan: Plan, form: TextFormat) -> AsyncGenerator[Sequence[Chunk], None]:
+    chunks = await _whole(plan, plan.prompt)
+    trial = Fold(plan.response, TurnIds.of(plan.response.id))
+    trial.feed([*plan.offer.chunks, *chunks])
+    why = _fault(form, trial)
+    if why is not None:
+        log.info("%s is tried again: its answer is not of the form that was asked for", plan.response.id)
+        again = await _whole(plan, _asked_again(plan.prompt, trial.answer or "", why))
+        chunks = _with_usage_of(chunks, again)
+    yield chunks
+
+
+async def _whole(plan: Plan, prompt: Prompt) -> list[Chunk]:
+    async with contextlib.aclosing(plan.upstream.stream(prompt)) as answer:
+        return [chunk async for chunks in answer for chunk in chunks]
+
+
+def _asked_again(prompt: Prompt, answer: str, why: str) -> Prompt:
+    complaint = f"This is not of the form that was asked for: {why}. Answer again, with nothing but the JSON."
+    messages = [{"role": "assistant", "content": answer}, {"role": "user", "content": complaint}]
+    return replace(prompt, fragments=[*prompt.fragments, _encode(messages)[1:-1]])
+
+
+def _with_usage_of(first: Sequence[Chunk], second: Sequence[Chunk]) -> list[Chunk]:
+    """The second answer's chunks; its last report of usage counts both."""
+    spent = [chunk for chunk in first if type(chunk) is UsageReport][-1:]
+    counted = [chunk for chunk in second if type(chunk) is UsageReport][-1:]
+    if not spent or not counted:
+        return list(second)
+    total = UsageReport(
+        *(getattr(spent[0], name) + getattr(counted[0], name) for name in UsageReport.__struct_fields__)
+    )
+    return [*(chunk for chunk in second if type(chunk) is not UsageReport), total]

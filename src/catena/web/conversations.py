@@ -1,0 +1,121 @@
+"""`/v1/conversations`: conversations and their items (spec §1.2, §6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catena.conversations import Conversations
+from catena.store import Conversation, Page
+from catena.web.http import Reply, Request, json_reply
+from catena.web.responses import check_include, page_of
+from catena.web.routes import Routes
+from catena.wire.conversations import (
+    AddItems,
+    CreateConversation,
+    UpdateConversation,
+    conversation_object,
+    decode_asked,
+)
+from catena.wire.items import listed_item
+
+__all__ = ["ConversationRoutes"]
+
+
+class ConversationRoutes:
+    """The handlers of one server."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    def register(self, routes: Routes) -> None:
+        path = "/v1/conversations"
+        one = "/v1/conversations/{conversation_id}"
+        item = f"{one}/items/{{item_id}}"
+        read, write = "api.conversations.read", "api.conversations.write"
+        routes.add("POST", path, self.create, scope=write)
+        routes.add("GET", path, self.list, scope=read)
+        routes.add("GET", one, self.retrieve, scope=read)
+        routes.add("POST", one, self.update, scope=write)
+        routes.add("DELETE", one, self.delete, scope=write)
+        routes.add("POST", f"{one}/items", self.add_items, scope=write)
+        routes.add("GET", f"{one}/items", self.list_items, scope=read)
+        routes.add("GET", item, self.retrieve_item, scope=read)
+        routes.add("DELETE", item, self.delete_item, scope=write)
+
+    async def create(self, request: Request) -> Reply:
+        asked = decode_asked(await request.body(), CreateConversation)
+        created = await self._conversations.create(request.project, asked.items or (), asked.metadata or {})
+        return _object(created)
+
+    async def list(self, request: Request) -> Reply:
+        query = request.query()
+        page = Page(
+            limit=query.integer("limit", 20, least=1, most=100),
+            after=query.one("after"),
+            ascending=query.choice("order", "desc", ("asc", "desc")) == "asc",
+        )
+        listed, has_more = await self._conversations.list(request.project, page, query.keyed("metadata"))
+        return json_reply(
+            {
+                "object": "list",
+                "data": [_shape(conversation) for conversation in listed],
+                "first_id": listed[0].id if listed else None,
+                "last_id": listed[-1].id if listed else None,
+                "has_more": has_more,
+            }
+        )
+
+    async def retrieve(self, request: Request) -> Reply:
+        (conversation_id,) = request.path_ids
+        return _object(await self._conversations.find(request.project, conversation_id))
+
+    async def update(self, request: Request) -> Reply:
+        (conversation_id,) = request.path_ids
+        await self._conversations.find(request.project, conversation_id)
+        asked = decode_asked(await request.body(), UpdateConversation)
+        return _object(
+            await self._conversations.update(request.project, conversation_id, asked.metadata or {})
+        )
+
+    async def delete(self, request: Request) -> Reply:
+        (conversation_id,) = request.path_ids
+        await self._conversations.delete(request.project, conversation_id)
+        return json_reply({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+    async def add_items(self, request: Request) -> Reply:
+        (conversation_id,) = request.path_ids
+        check_include(request.query().many("include"))
+        await self._conversations.find(request.project, conversation_id)
+        asked = decode_asked(await request.body(), AddItems)
+        added = await self._conversations.add(request.project, conversation_id, asked.items)
+        return json_reply(page_of([listed_item(item) for item in added], limit=len(added), after=None))
+
+    async def list_items(self, request: Request) -> Reply:
+        (conversation_id,) = request.path_ids
+        query = request.query()
+        limit = query.integer("limit", 20, least=1, most=100)
+        order = query.choice("order", "desc", ("asc", "desc"))
+        check_include(query.many("include"))
+        items = list(await self._conversations.items(request.project, conversation_id))
+        if order == "desc":
+            items.reverse()
+        page = page_of(items, limit=limit, after=query.one("after"))
+        return json_reply({**page, "data": [listed_item(item) for item in page["data"]]})
+
+    async def retrieve_item(self, request: Request) -> Reply:
+        conversation_id, item_id = request.path_ids
+        check_include(request.query().many("include"))
+        item = await self._conversations.item(request.project, conversation_id, item_id)
+        return json_reply(listed_item(item))
+
+    async def delete_item(self, request: Request) -> Reply:
+        conversation_id, item_id = request.path_ids
+        return _object(await self._conversations.remove(request.project, conversation_id, item_id))
+
+
+def _object(conversation: Conversation) -> Reply:
+    return json_reply(_shape(conversation))
+
+
+def _shape(conversation: Conversation) -> dict[str, Any]:
+    return conversation_object(conversation.id, conversation.created_at, conversation.metadata)
