@@ -68,7 +68,7 @@ def port_of(server: RunningServer) -> int:
 
 async def unreachable(server: RunningServer) -> None:
     """Wait until nobody can connect to a server any more."""
-    with contextlib.suppress(ConnectionRefusedError):
+    with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(LIMIT):
             while True:
                 _, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
