@@ -8,7 +8,7 @@ RUN := .venv/.ready
 DEV := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve demo test check format types lint docs bench clean
+.PHONY: help serve demo test check format types lint docs crash bench clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ types: $(DEV)
 
 docs: $(DEV)
 	@$(BIN)/python -m pytest -q tests/docs -n 0
+
+crash: $(DEV) ## Kill a server under load, thirty times, and check what it told
+	@$(BIN)/python -m tests.crash --kills 30 $(ARGS)
 
 bench: $(DEV) ## Speed, as ratios within one run
 	@$(BIN)/python -m bench $(ARGS)

@@ -21,7 +21,7 @@ from catena.upstream import Upstream
 from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream, prompt_items
 
-LIMIT = 20.0
+LIMIT = 60.0
 """Seconds after which a test that waits for something gives up."""
 
 

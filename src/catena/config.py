@@ -71,8 +71,9 @@ class ChainSettings(_Section, frozen=True, kw_only=True):
 class StreamSettings(_Section, frozen=True, kw_only=True):
     grace_seconds: float = 10.0
     """How long a stored stream goes on when its client is gone; 0 ends it at once, -1 never."""
-    log_seconds: float = 1.0
-    """How often what an engine has sent is saved while a stream goes on, so that a crash leaves it."""
+    log_seconds: float = 0.0
+    """How often what an engine has sent is saved while a stream goes on; 0: each piece, before it is told, so that a
+    crash takes nothing back."""
     ping_seconds: float = 15.0
     """A stream that is idle this long gets a comment, so that nothing in between closes it, and a WebSocket a ping; 0
     sends none."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Final
 
 from catena.wire.events import Event
 
 __all__ = ["Feed"]
+
+_MOST_AT_ONCE: Final = 256
 
 
 class Feed:
@@ -64,9 +67,12 @@ class Feed:
             pass
 
     async def follow(self, start: int = 0) -> AsyncGenerator[Sequence[Event], None]:
-        """The events from number `start` on: at each step all that came since the last, until the end."""
+        """The events from number `start` on, until the end: at each step those that came since the last.
+
+        They are not too many at once, so that who is slow or late has no copy of the whole log on the way.
+        """
         position = start
         while await self.reaches(position):
-            batch = self._events[position:]
-            position = len(self._events)
+            batch = self._events[position : position + _MOST_AT_ONCE]
+            position += len(batch)
             yield batch

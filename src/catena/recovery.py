@@ -17,15 +17,19 @@ from catena.ids import TurnIds
 from catena.journal import record
 from catena.wire.response import Response
 
-__all__ = ["failed_with_what_it_had"]
+__all__ = ["ended_with_what_it_had"]
 
 
-def failed_with_what_it_had(
-    response: Response, ids: TurnIds, chunks: Sequence[Chunk], error: CatenaError
+def ended_with_what_it_had(
+    response: Response, ids: TurnIds, chunks: Sequence[Chunk], error: CatenaError, *, now: int
 ) -> tuple[Response, bytes]:
-    """The response of a run that was cut off, failed by `error`, and the journal of its events."""
+    """The response of a run that was cut off, and the journal of its events.
+
+    If its engine had said all that it would, the response is whole, and ends so `now`; else it is failed by `error`.
+    """
     queued = response.background
     before = replace(response, status="queued" if queued else "in_progress", output=[])
     fold = Fold(before, ids)
-    events = [*fold.start(), *(fold.begin() if queued else ()), *fold.feed(chunks), *fold.fail(error)]
+    events = [*fold.start(), *(fold.begin() if queued else ()), *fold.feed(chunks)]
+    events += fold.finish(now) if fold.finished else fold.fail(error)
     return fold.response, record([*events, *fold.terminal()])

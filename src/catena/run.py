@@ -1,7 +1,8 @@
 """One response being produced: engine → fold → feed → commit → terminal event. One path, whoever listens.
 
 A run belongs to the server, not to the socket: a stored stream whose followers are gone goes on for a grace time. And
-it is committed before anybody hears that it ended: if the commit fails, its end is a failure.
+what is told of it is on record before: the pieces of a stream in its log, its end by a commit. If the commit fails, its
+end is a failure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from catena.history import History
 from catena.journal import record
 from catena.planning import Plan
 from catena.run_log import RunLog
-from catena.store import LeaseLost, Store
+from catena.store import LeaseLost, Store, Turn
 from catena.wire.events import Event
 from catena.wire.response import Response
 
@@ -40,12 +41,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `grace` is how long a stored stream goes on when its last follower is gone; 0 ends it at once, -1 never. `lease` is
     how long a run is its server's own without a sign of life. `log_every` is the pause between two batches of a run's
-    log.
+    log; with 0, every piece is logged before it is told.
     """
 
     grace: float = 10.0
     lease: float = 30.0
-    log_every: float = 1.0
+    log_every: float = 0.0
 
 
 class Workshop(msgspec.Struct, frozen=True):
@@ -58,10 +59,12 @@ class Workshop(msgspec.Struct, frozen=True):
     owner: str
     ended: Callable[[str], None]
     """Told the id of each run that has ended."""
+    unwritten: list[Turn]
+    """Ends that were told as failures, as the store could not be written; there, these turns are still under way."""
 
 
 class Run:
-    """One response being produced. `feed` tells its events; `response` is what it is at this moment."""
+    """One response being produced. `feed` tells its events; `response` is what may be told of it at this moment."""
 
     def __init__(self, plan: Plan, workshop: Workshop) -> None:
         self.plan = plan
@@ -70,12 +73,14 @@ class Run:
         self._workshop = workshop
         self._fold = Fold(plan.response, plan.ids)
         self._fold.feed(plan.offer.chunks)
+        self._untold: list[Event] = []
         self._log: RunLog | None = None
         self._lost = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
         self._asking = False
         self._begun = False
         self._cancelled = False
+        self._stopped = False
         self._steered = False
         self._handed_back = False
         self._followers = 0
@@ -83,7 +88,13 @@ class Run:
 
     @property
     def response(self) -> Response:
-        return self._fold.response
+        response = self._fold.response
+        if response.status not in TERMINAL or self.feed.ended:
+            return response
+        # It has ended, but is not committed: after a crash that would not have been.
+        return msgspec.structs.replace(
+            response, status="in_progress", completed_at=None, error=None, incomplete_details=None, usage=None
+        )
 
     @property
     def task(self) -> asyncio.Task[Any] | None:
@@ -94,6 +105,11 @@ class Run:
     def working(self) -> bool:
         """Whether its engine is being asked, or its end is being written."""
         return self._task is not None
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether its engine is wanted no more."""
+        return self._cancelled or self._stopped or self._steered
 
     # Ways to run it
 
@@ -134,26 +150,32 @@ class Run:
     def cancel(self) -> None:
         """Stop the engine; what was produced is kept. Does nothing once the run is past its engine."""
         self._cancelled = True
-        if self._asking and self._task is not None:
-            self._task.cancel()
-        elif self._task is None and self.plan.background:
+        self._interrupt()
+        if self._task is None and self.plan.background:
             self.start()
 
     def steer(self) -> None:
         """Stop the engine, which is to be told more; what was produced is kept. Once it calls tools, it is let end."""
         if self._asking and self._task is not None and not self._steered and not self._fold.calling:
             self._steered = True
-            self._task.cancel()
+            self._interrupt()
 
     def stop(self, *, hand_back: bool = False) -> asyncio.Task[Any] | None:
         """The server stops. The run fails with what there is, or is given back to the queue.
 
-        Returns the task that does so, if the run is under way.
+        A stream of which something was told is not given back: another answer would contradict it. Returns the task
+        that does so, if the run is under way.
         """
-        self._handed_back = hand_back
-        if self._asking and self._task is not None:
-            self._task.cancel()
+        self._stopped = True
+        self._handed_back = hand_back and self._log is None
+        self._interrupt()
         return self._task
+
+    def _interrupt(self) -> None:
+        """Stop asking. Done twice, it would break into the closing of the engine's answer."""
+        if self._asking and self._task is not None:
+            self._asking = False
+            self._task.cancel()
 
     # The run itself
 
@@ -166,16 +188,16 @@ class Run:
         except LeaseLost:
             self._lost.set()
         except asyncio.CancelledError:
-            if not self._cancelled and not self._steered:
-                if not self._handed_back and not self._lost.is_set():
-                    self._fail(CatenaError("The server stopped before the response was finished."))
-                raise
-            if self._task is not None and self._task.cancelling():
-                self._task.uncancel()
             if self._cancelled:
                 self._fold.cancel()
-            else:
-                self.feed.publish(self._fold.stop("steered"))
+            elif self._steered:
+                self._untold += self._fold.stop("steered")
+            elif not self._handed_back:
+                self._fail(CatenaError("The server stopped before the response was finished."))
+            if not self._is_over:
+                raise  # it was not us who stopped it
+            if self._task is not None and self._task.cancelling():
+                self._task.uncancel()
         except Exception:
             log.exception("run %s failed by a fault of this server", self.plan.response.id)
             self._fail(CatenaError())
@@ -185,7 +207,7 @@ class Run:
     async def _ask(self) -> None:
         """Ask the engine and fold its answer."""
         fold, feed = self._fold, self.feed
-        if self._cancelled:
+        if self._is_over:
             raise asyncio.CancelledError
         if not self.plan.generates:
             await self._prepare()
@@ -196,17 +218,18 @@ class Run:
                 if self.plan.background:
                     feed.publish(fold.begin())
                 elif self.plan.begun_first:
-                    self._take(await self._announced(answer))
+                    await self._take(await self._announced(answer))
                 else:
                     feed.publish(fold.start())
                 async for chunks in answer:
-                    self._take(chunks)
+                    await self._take(chunks)
         finally:
             self._asking = False
-        if self._cancelled:
+        if self._is_over:
             raise asyncio.CancelledError
         check_form(self.plan.form, fold)
-        feed.publish(fold.finish(int(self._workshop.clock())))
+        # Told with the end, after the commit: a run that is cut off before has another end.
+        self._untold += fold.finish(int(self._workshop.clock()))
 
     async def _prepare(self) -> None:
         """The turn is complete with its input."""
@@ -215,17 +238,22 @@ class Run:
         self.feed.publish(self._fold.start())
         self._fold.prepare(int(self._workshop.clock()))
 
-    def _take(self, chunks: Sequence[Chunk]) -> None:
-        self.feed.publish(self._fold.feed(chunks))
-        if self.plan.announced:
+    async def _take(self, chunks: Sequence[Chunk]) -> None:
+        """Fold these; have them in the log, and then tell what they made."""
+        self._untold += self._fold.feed(chunks)
+        if self.plan.announced and self.plan.request.stream:
             if self._log is None:
                 self._log = self._new_log()
-                self._log.add(self.plan.offer.chunks)
-            self._log.add(chunks)
+                chunks = [*self.plan.offer.chunks, *chunks]
+            await self._log.add(chunks)
+            if self._lost.is_set():
+                raise LeaseLost(self.plan.response.id)
+        untold, self._untold = self._untold, []
+        self.feed.publish(untold)
 
     def _new_log(self) -> RunLog:
-        interval = self._workshop.settings.log_every if self.plan.request.stream else 0.0
-        return RunLog(self._workshop.store, self.plan.turn(self.plan.response), interval, self._lost)
+        store, interval = self._workshop.store, self._workshop.settings.log_every
+        return RunLog(store, self.plan.turn(self.plan.response), interval, self._lost)
 
     async def _announced(self, answer: Answer) -> Sequence[Chunk]:
         """The first chunks; the row of this turn is written and told while the engine begins to think."""
@@ -251,7 +279,7 @@ class Run:
 
     def _fail(self, error: CatenaError) -> None:
         self.error = error
-        self.feed.publish(self._fold.fail(error))
+        self._untold += self._fold.fail(error)
 
     async def _conclude(self) -> None:
         """Commit, then tell. Of a run that is another's now, or will be, nothing is told: its feed just ends."""
@@ -261,12 +289,14 @@ class Run:
         try:
             if self._lost.is_set():
                 return
-            if self._handed_back and self.response.status not in TERMINAL:
-                await self._workshop.store.release(self.plan.turn(self.response))
+            if self._handed_back and self._fold.response.status not in TERMINAL:
+                await self._workshop.store.release(self.plan.turn(self._fold.response))
                 return
             ending = await self._committed()
         except LeaseLost:
             ending = ()
+        except CatenaError as error:
+            log.warning("run %s was not given back: %s", self.plan.response.id, error.message)
         finally:
             self._workshop.ended(self.plan.response.id)
             if self._grace is not None:
@@ -277,31 +307,45 @@ class Run:
 
     async def _committed(self) -> Sequence[Event]:
         """The events that tell the end, which is committed."""
-        ending = self._fold.terminal()
+        ending = [*self._untold, *self._fold.terminal()]
         try:
             await self._commit(ending)
+        except LeaseLost:
+            raise
         except CatenaError as error:
             self._fail(error)
-            ending = self._fold.terminal()
-            with contextlib.suppress(CatenaError):
-                await self._commit(ending)  # else it would be running in the store, and hold its conversation
+        except Exception:
+            log.exception("run %s was not stored by a fault of this server", self.plan.response.id)
+            self._fail(CatenaError())
+        else:
+            return ending
+        ending = [*self._untold, *self._fold.terminal()]
+        if self._begun:
+            # Its row says that it is under way, and must not say so for ever.
+            try:
+                await self._commit(ending)
+            except CatenaError:
+                self._workshop.unwritten.append(self.plan.turn(self._fold.response))
         return ending
 
     async def _commit(self, ending: Sequence[Event]) -> None:
-        plan, response = self.plan, self.response
+        plan, response = self.plan, self._fold.response
         store = self._workshop.store
         notify_at = self._workshop.clock() if plan.background else None
         if not plan.stored and notify_at is not None:
             await store.notify(plan.project, response.id, response.status, notify_at)
         if not plan.stored or not self._is_kept(response):
             return
-        # Only responses can be followed again later, and what is asked for again under its key.
-        followable = plan.request.stream and (plan.order.door == "responses" or plan.order.key is not None)
-        cuts = record([*self.feed.events, *ending]) if followable else b""
-        await store.finish(plan.turn(response, cuts), notify_at=notify_at)
+        await store.finish(plan.turn(response, self._journal(ending)), notify_at=notify_at)
         if not isinstance(response.output, msgspec.Raw):
             turn = ChainTurn(response.id, response.model, plan.items, response.output)
             self._workshop.history.extend(plan.project, plan.link, turn, plan.upstream.dialect)
+
+    def _journal(self, ending: Sequence[Event]) -> bytes:
+        # Only responses can be followed again later, and what is asked for again under its key.
+        order = self.plan.order
+        followable = order.request.stream and (order.door == "responses" or order.key is not None)
+        return record([*self.feed.events, *ending]) if followable else b""
 
     def _is_kept(self, response: Response) -> bool:
         """Of what was begun everything is kept; of what was not, only an answer."""

@@ -1,7 +1,8 @@
 """What an engine sent so far, kept in the store while a run goes on.
 
-Chunks are logged, not events: with the response's id they make every event again. They are written in batches, by the
-clock, so that a short run writes none and a long one a row a second; when the run is finished its log goes.
+Chunks are logged, not events: with the response's id they make every event again. What followers hear is in the log
+before they hear it, so that nothing that was told is told in another way after a crash; when the run is finished its
+log goes.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def decode_log(batches: Iterable[bytes]) -> list[Chunk]:
 
 
 class RunLog:
-    """Gathers the chunks of one run and writes them every `interval` seconds; 0 writes none.
+    """The log of one run. With an `interval` in seconds, chunks are gathered that long; 0 writes them at once.
 
-    `lost` is called when another worker turns out to have the run.
+    `lost` is set when another worker turns out to have the run.
     """
 
     def __init__(self, store: Store, turn: Turn, interval: float, lost: asyncio.Event) -> None:
@@ -45,12 +46,12 @@ class RunLog:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    def add(self, chunks: Sequence[Chunk]) -> None:
-        """Keep these with the next batch."""
-        if self._interval <= 0:
-            return
+    async def add(self, chunks: Sequence[Chunk]) -> None:
+        """Keep these: they are in the store when this returns, or will be with the next batch."""
         self._gathered += chunks
-        if self._timer is None:
+        if self._interval <= 0:
+            await self._write()
+        elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._begin)
 
     async def close(self) -> None:

@@ -80,6 +80,7 @@ class Runs:
             clock=clock,
             owner=os.urandom(8).hex(),
             ended=self._ended,
+            unwritten=[],
         )
 
     async def plan(self, project: str, order: Order, recollection: Recollection | None = None) -> Plan:
@@ -132,8 +133,11 @@ class Runs:
         if not run.plan.background:
             raise not_in_background()
         async with self.claiming:
+            waited = not run.working
             if run.response.status not in TERMINAL:
                 run.cancel()
+            if waited:
+                await run.feed.finished()  # before its end is written, a worker would find it waiting
         await run.feed.finished()
         return run.response
 

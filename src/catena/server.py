@@ -56,6 +56,9 @@ _PONG_WITHIN = 60.0
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
+_GOODBYES = 5
+"""Seconds that clients have to take the ends of runs that were stopped, before their connections are closed."""
+
 
 class HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready."""
@@ -75,12 +78,13 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=max(1, round(stop_within)),
+                timeout_graceful_shutdown=round(stop_within) + _GOODBYES,
             )
         )
         self.ready = asyncio.Event()
         self._app = app
         self._stop_within = stop_within
+        self._closing: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,17 +103,25 @@ class HttpServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests go on for a while; then end their runs, so that every client hears of an end."""
         for listening in self.servers:
             listening.close()
-        # uvicorn would cut WebSockets off in the middle of a response.
         loop = asyncio.get_running_loop()
         end = loop.time() + self._stop_within
+        patience = loop.call_at(end, self._close_app)
+        # uvicorn would cut WebSockets off in the middle of a response.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
                 await self._app.stop()
-        self.config.timeout_graceful_shutdown = max(1, round(end - loop.time()))
+        self.config.timeout_graceful_shutdown = max(0, round(end - loop.time())) + _GOODBYES
         await super().shutdown(sockets)
-        await self._app.close()
+        patience.cancel()
+        await self._close_app()
+
+    def _close_app(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._app.close())
+        return self._closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self._app.start()

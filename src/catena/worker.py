@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from catena.errors import CatenaError
+from catena.chunks import Chunk
+from catena.errors import CatenaError, StoreUnavailable
 from catena.ids import TurnIds
 from catena.planning import Order
-from catena.recovery import failed_with_what_it_had
+from catena.recovery import ended_with_what_it_had
 from catena.run import Run
 from catena.run_log import decode_log
 from catena.runs import Runs
@@ -30,6 +32,8 @@ log = logging.getLogger("catena.worker")
 _LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the queue, when nothing wakes the worker."""
 
+_ADOPTED_AT_ONCE: Final = 100
+
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
@@ -40,10 +44,12 @@ class Worker:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._store = runs.store
+        self._renewed_at = runs.workshop.clock()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Fail or take up what a server that died has left, then go on in tasks of its own."""
+        """Take over what a server that stopped or died has left, then go on in tasks of its own."""
+        await self._adopt()
         await self._look()
         self._tasks = [
             asyncio.create_task(self._work(), name="catena worker"),
@@ -63,32 +69,71 @@ class Worker:
                 async with asyncio.timeout(_LOOK_EVERY):
                     await self._runs.queued.wait()
             self._runs.queued.clear()
-            try:
-                await self._look()
-            except CatenaError as error:
-                log.warning("the queue could not be read: %s", error.message)
+            await self._survive(self._look(), "the queue could not be read")
 
     async def _keep_leases(self) -> None:
-        workshop = self._runs.workshop
-        lease = workshop.settings.lease
         while True:
-            await asyncio.sleep(lease / 3)
-            try:
-                await self._store.renew(workshop.owner, lease)
-            except CatenaError as error:
-                log.warning("leases could not be renewed: %s", error.message)
+            await asyncio.sleep(self._lease / 3)
+            await self._survive(self._renew(), "leases could not be renewed")
+
+    async def _survive(self, work: Coroutine[Any, Any, None], otherwise: str) -> None:
+        """These tasks end with the server, and never before."""
+        try:
+            await work
+        except CatenaError as error:
+            log.warning("%s: %s", otherwise, error.message)
+        except Exception:
+            log.exception("%s, by a fault of this server", otherwise)
+
+    @property
+    def _lease(self) -> float:
+        return self._runs.workshop.settings.lease
+
+    async def _renew(self) -> None:
+        workshop = self._runs.workshop
+        now = workshop.clock()
+        await self._store.renew(workshop.owner, self._lease)
+        self._renewed_at = now
+
+    async def _adopt(self) -> None:
+        """Have every run that waits in the store wait here too, where it can be followed and cancelled, and end or
+        queue those that were cut off."""
+        async with self._runs.claiming:
+            left: list[Run] = []
+            while claims := await self._claim(_ADOPTED_AT_ONCE):
+                left += [run for claim in claims if (run := await self._revived(claim)) is not None]
+            await asyncio.gather(*(self._store.release(run.plan.turn(run.response)) for run in left))
 
     async def _look(self) -> None:
         """Take up as much as there is room for."""
-        workshop = self._runs.workshop
+        await self._write_ends()
         async with self._runs.claiming:
             self._begin_unstored()
             while (room := self._room()) > 0:
-                claims = await self._store.claim(workshop.owner, workshop.settings.lease, limit=room)
+                claims = await self._claim(room)
                 for claim in claims:
                     await self._take_up(claim)
                 if len(claims) < room:
                     return
+
+    async def _claim(self, limit: int) -> Sequence[Claim]:
+        workshop = self._runs.workshop
+        if workshop.clock() - self._renewed_at > self._lease / 2:
+            # The machine slept, or was very busy: what goes on here must not look as if it had been left.
+            await self._renew()
+        return await self._store.claim(workshop.owner, self._lease, limit=limit)
+
+    async def _write_ends(self) -> None:
+        """Write the ends that could not be written when they came."""
+        unwritten = self._runs.workshop.unwritten
+        while unwritten:
+            try:
+                await self._store.finish(unwritten[0])
+            except StoreUnavailable:
+                return
+            except (CatenaError, LeaseLost):
+                pass  # it has ended in another way meanwhile
+            unwritten.pop(0)
 
     def _room(self) -> int:
         return self._runs.background.concurrency - sum(
@@ -102,65 +147,85 @@ class Worker:
 
     async def _take_up(self, claim: Claim) -> None:
         waiting = self._runs.active.get(claim.turn.id)
-        if waiting is not None:
-            self._run(waiting, claim.turn.fence)
-            return
-        error = await self._hopeless(claim)
-        if error is None:
-            try:
-                await self._again(claim)
-            except CatenaError as refusal:
-                error = refusal
-            else:
-                return
-        await self._fail(claim, error)
+        run = waiting or await self._revived(claim)
+        if run is not None:
+            self._run(run, claim.turn.fence)
 
-    async def _hopeless(self, claim: Claim) -> CatenaError | None:
-        """Why a run that a dead server left cannot be begun again, if it cannot."""
-        if not claim.request:
-            return CatenaError("The server stopped before the response was finished.")
-        if claim.tries > self._runs.background.tries:
-            return CatenaError(
-                f"The response was begun {claim.tries - 1} times, and the server stopped each time."
-            )
-        told = await self._store.load_log(claim.turn.project, claim.turn.id)
-        if told and _decode_order(claim.request).request.stream:
-            # What its followers were told cannot be taken back, and a second answer would be another.
-            return CatenaError("The server stopped while the response was streamed.")
+    async def _revived(self, claim: Claim) -> Run | None:
+        """The run of a claim, as it waited elsewhere; None if it cannot be begun again, and was ended instead."""
+        try:
+            order = await self._order_of(claim)
+            response = msgspec.structs.replace(_response(claim), status="queued")
+            plan = await self._runs.planner.again(claim, order, response)
+        except CatenaError as error:
+            await self._end(claim, error)
+        except Exception:
+            log.exception("%s cannot be begun again by a fault of this server", claim.turn.id)
+            await self._end(claim, CatenaError())
+        else:
+            run = self._runs.begin(plan)
+            run.revive()
+            return run
         return None
 
-    async def _again(self, claim: Claim) -> None:
+    async def _order_of(self, claim: Claim) -> Order:
+        """What a run is begun again with. Raises the error that it must end with, if it cannot be."""
+        if not claim.request:
+            raise CatenaError("The server stopped before the response was finished.")
+        if claim.tries > self._runs.background.tries:
+            raise CatenaError(
+                f"The response was begun {claim.tries - 1} times, and the server stopped each time."
+            )
         order = _decode_order(claim.request)
-        response = msgspec.structs.replace(_response(claim), status="queued")
-        plan = await self._runs.planner.again(claim, order, response)
-        run = self._runs.begin(plan)
-        run.revive()
-        self._run(run, claim.turn.fence)
+        if order.request.stream and await self._store.load_log(claim.turn.project, claim.turn.id):
+            # What its followers were told cannot be taken back, and a second answer would be another.
+            raise CatenaError("The server stopped while the response was streamed.")
+        return order
 
     def _run(self, run: Run, fence: int = 0) -> None:
         run.take_up(msgspec.structs.replace(run.plan, fence=fence))
         assert run.task is not None
         run.task.add_done_callback(lambda _: self._runs.queued.set())
 
-    async def _fail(self, claim: Claim, error: CatenaError) -> None:
-        """Store the run as failed, with what it had."""
+    async def _end(self, claim: Claim, error: CatenaError) -> None:
+        """Store the run as ended with what it had: failed, unless its engine had come to an end."""
         turn = claim.turn
-        chunks = decode_log(await self._store.load_log(turn.project, turn.id))
         minted = sum(item["id"][-50:-4] == turn.id[-50:-4] for item in _decode_items(turn.input))
         ids = TurnIds.of(turn.id, used=minted)
-        response, cuts = failed_with_what_it_had(_response(claim), ids, chunks, error)
+        now = int(self._runs.workshop.clock())
+        chunks = await self._logged(claim)
+        response, cuts = ended_with_what_it_had(_response(claim), ids, chunks, error, now=now)
         ended = msgspec.structs.replace(
             turn,
             status=response.status,
             output=msgspec.json.encode(response.output),
             fields=stored_fields(response),
-            cuts=cuts,
+            cuts=cuts if _followable(claim) else b"",
         )
-        log.warning("%s was cut off by a stop of its server: %s", turn.id, error.message)
+        log.warning("%s was cut off by a stop of its server: it is %s", turn.id, response.status)
         with contextlib.suppress(LeaseLost):
             notify_at = self._runs.workshop.clock() if response.background else None
             await self._store.finish(ended, notify_at=notify_at)
             self._runs.told.set()
+
+    async def _logged(self, claim: Claim) -> Sequence[Chunk]:
+        batches = await self._store.load_log(claim.turn.project, claim.turn.id)
+        try:
+            return decode_log(batches)
+        except msgspec.DecodeError:
+            log.exception("the log of %s cannot be read", claim.turn.id)
+            return ()
+
+
+def _followable(claim: Claim) -> bool:
+    """Whether its events were told, and can be told again."""
+    if claim.turn.door != "responses":
+        return False
+    try:
+        # In the foreground, only a stream is stored before it has ended.
+        return not claim.request or bool(_decode_order(claim.request).request.stream)
+    except msgspec.DecodeError:
+        return True
 
 
 def _response(claim: Claim) -> Response:

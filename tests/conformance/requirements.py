@@ -651,8 +651,7 @@ SECTIONS: Final = (
             R("P.dialects", "A chain may move between engines of both dialects."),
             R(
                 "P.crash",
-                "A run that a crash cut off is failed, with what it had.",
-                not_yet="2026-11-20: no test kills a server yet",
+                "A run that a crash cut off is failed, with what it had, and nothing that was told is lost.",
             ),
         ),
     ),

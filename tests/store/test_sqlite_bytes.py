@@ -74,7 +74,7 @@ def usual_turn(number: int, parent: Turn | None, kind: Kind) -> Turn:
 
 
 def size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 async def bytes_on_disk(folder: Path, depth: int, kind: Kind, *, begun: bool = False) -> tuple[int, int]:

@@ -134,19 +134,22 @@ async def test_two_servers_cannot_have_one_file_until_one_is_gone(path: Path) ->
 
 
 def files_with(folder: Path, marker: str) -> list[str]:
-    return [file.name for file in folder.iterdir() if marker.encode() in file.read_bytes()]
+    return [
+        file.name for file in folder.rglob("*") if file.is_file() and marker.encode() in file.read_bytes()
+    ]
 
 
 def secretive(marker: str, parent: Turn | None = None) -> Turn:
     """A turn that says `marker` wherever something can be said, in a payload that its parent has as well."""
     image = "data:image/png;base64," + marker * 400
-    item = {"id": "msg_1", "content": [{"type": "input_image", "image_url": image}, {"text": marker}]}
+    item = {"id": f"{marker}-id", "content": [{"type": "input_image", "image_url": image}, {"text": marker}]}
     return a_turn(
         parent,
         input=items(item),
         output=items({"id": "msg_2", "content": marker}),
         fields=msgspec.json.encode({"instructions": marker * 200, "metadata": {"a": marker}}),
         cuts=marker.encode(),
+        foreign_ids=[f"{marker}-id"],
     )
 
 
@@ -308,6 +311,8 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         patched.setattr(opening, "load_migrations", lambda package: (*scripts, broken))
         with pytest.raises(StoreUnavailable, match="cannot be opened"):
             await SqliteStore.open(path)
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        assert schema_of(connection) == written_down()
     store = await SqliteStore.open(path)
     assert await store.load("default", turn.id) == turn
     await store.close()

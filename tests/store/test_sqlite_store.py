@@ -16,7 +16,7 @@ from catena.store import Page, Store
 from catena.store.sql import load_queries
 from catena.store.sqlite import SqliteStore
 from tests.store.contract import LIMIT, Reopen, StoreContract
-from tests.store.turns import a_turn, items, running
+from tests.store.turns import NOW, a_turn, items, running
 
 
 @pytest.fixture
@@ -85,7 +85,6 @@ async def test_what_cannot_be_read_is_an_error_in_every_verb(sqlite: SqliteStore
         sqlite.expire(5),
         sqlite.begin(running()),
         sqlite.finish(a_turn()),
-        sqlite.append_log(turn, 0, b""),
         sqlite.claim("me", 1, limit=1),
         sqlite.renew("me", 1),
         sqlite.release(turn),
@@ -111,6 +110,36 @@ async def test_a_large_turn_is_read_in_a_thread_and_a_small_one_at_once(sqlite: 
         assert not any(task.done() for task in large)
         leave.set()
         assert await asyncio.gather(*large) == [long, image]
+
+
+async def test_a_large_turn_is_made_ready_in_a_thread_and_holds_no_small_one_up(sqlite: SqliteStore) -> None:
+    small, large = a_turn(), a_turn(text="x" * 300_000)
+    leave = threading.Event()
+    for _ in range(2):
+        sqlite._pool.submit(leave.wait, LIMIT)
+    writing = asyncio.create_task(sqlite.finish(large))
+    async with asyncio.timeout(LIMIT):
+        await sqlite.finish(small)
+        assert not writing.done()
+        leave.set()
+        await writing
+    assert await sqlite.load("default", large.id) == large
+
+
+async def test_a_tree_that_is_continued_while_it_expires_stays(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = a_turn()
+    await sqlite.finish(old)
+    expire_tree = sqlite._expire_tree
+
+    async def continued_first(tree: bytes, before: bytes) -> int:
+        await sqlite.finish(a_turn(old, created_at=NOW + 100))
+        return await expire_tree(tree, before)
+
+    monkeypatch.setattr(sqlite, "_expire_tree", continued_first)
+    assert await sqlite.expire(NOW + 50) == 0
+    assert await sqlite.load("default", old.id) == old
 
 
 async def test_the_runs_of_a_server_that_is_gone_wait_for_the_next(store: Store, reopen: Reopen) -> None:

@@ -15,7 +15,7 @@ from catena.errors import CatenaError
 from catena.fold import Fold
 from catena.ids import TurnIds, new_tree
 from catena.journal import record, replay
-from catena.recovery import failed_with_what_it_had
+from catena.recovery import ended_with_what_it_had
 from catena.tool_shapes import (
     SHAPES,
     answer_of,
@@ -311,7 +311,7 @@ def test_a_run_that_its_server_did_not_survive_is_told_with_its_calls_as_what_th
         ToolCallDelta(1, "call_1", "ns__f", "{}"),
         ToolCallDelta(2, "call_2", "apply_patch", '{"type":"delete_'),
     ]
-    failed, cuts = failed_with_what_it_had(begun, ids, chunks, CatenaError("The server stopped."))
+    failed, cuts = ended_with_what_it_had(begun, ids, chunks, CatenaError("The server stopped."), now=2)
     output = failed.output
     assert isinstance(output, list)
     # The last call was told to nobody yet.

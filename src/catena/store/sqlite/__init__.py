@@ -3,6 +3,7 @@
 store          the verbs of `Store`, over the statements of queries.sql
 rows           between turns and their rows
 belongings     what a turn has outside its row
+logs           what engines send while runs go on, in files beside it
 conversations  names for the ends of chains
 outbox         webhooks, in the transactions of the store
 writer         the one thread that writes, and commits in groups

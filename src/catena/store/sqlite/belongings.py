@@ -1,4 +1,4 @@
-"""What a turn has outside its row: payloads, items whose ids do not tell it, its run's log, its request's key.
+"""What a turn has outside its row: payloads, items whose ids do not tell it, its request's key.
 
 Everything here is a part of a transaction that the store's writer has begun.
 """
@@ -15,7 +15,7 @@ from catena.store import RequestKey
 from catena.store.sql import load_queries
 from catena.store.sqlite.rows import Prepared, decode_places, id_of
 
-__all__ = ["add_payloads", "drop", "drop_payloads", "forget_log", "hashes_in", "keep"]
+__all__ = ["add_payloads", "drop", "drop_payloads", "hashes_in", "keep"]
 
 _Q: Final = load_queries("catena.store.sqlite")
 
@@ -42,7 +42,6 @@ def drop(connection: apsw.Connection, number: int) -> None:
     for items in (given, output):
         for item in _decode_items(items or b"[]"):
             _drop_foreign_item(connection, number, project, item.get("id", ""), stem)
-    forget_log(connection, number)
 
 
 def hashes_in(payloads: bytes | None) -> set[bytes]:
@@ -65,11 +64,6 @@ def drop_payloads(connection: apsw.Connection, number: int, tree: bytes, hashes:
         what = {"tree": tree, "hash": digest, "number": number}
         connection.execute(_Q["unuse_payload"], what)
         connection.execute(_Q["drop_unused_payload"], what)
-
-
-def forget_log(connection: apsw.Connection, number: int) -> None:
-    """The run of the turn in this row needs its log no more."""
-    connection.execute(_Q["forget_log"], {"number": number})
 
 
 def _drop_foreign_item(

@@ -30,9 +30,6 @@ SELECT number, status, deleted, fence, payloads FROM turns WHERE tree = :tree AN
 -- Where a turn stands in lists, also when it was deleted.
 SELECT created_at, number FROM turns WHERE tree = :tree AND id = :id AND project = :project;
 
--- name: forget_log
-DELETE FROM logs WHERE turn = :number;
-
 -- name: add_payload
 INSERT INTO payloads (tree, hash, content) VALUES (:tree, :hash, :content) ON CONFLICT DO NOTHING;
 
@@ -146,21 +143,8 @@ WHERE tree = :tree AND id = :id AND project = :project AND status = 1 AND fence 
 -- name: end_all_leases
 UPDATE turns SET lease_until = 0 WHERE status < 2;
 
--- name: append_log
-INSERT INTO logs (turn, batch, chunks)
-SELECT number, :batch, :chunks FROM turns
-WHERE tree = :tree AND id = :id AND project = :project AND status < 2 AND fence = :fence
-ON CONFLICT (turn, batch) DO UPDATE SET chunks = excluded.chunks
-RETURNING turn;
-
--- name: forget_old_log
--- What an earlier try of the run has left.
-DELETE FROM logs WHERE turn = :number AND batch > 0;
-
--- name: load_log
-SELECT l.chunks FROM logs l JOIN turns t ON t.number = l.turn
-WHERE t.tree = :tree AND t.id = :id AND t.project = :project AND NOT t.deleted
-ORDER BY l.batch;
+-- name: under_way
+SELECT t.tree, t.id, p.name, t.fence FROM turns t JOIN projects p ON p.number = t.project WHERE t.status < 2;
 
 -- name: project_name
 SELECT name FROM projects WHERE number = :number;

@@ -34,7 +34,8 @@ DOORS: Final = {"resp_": 0, "chatcmpl-": 1, "conv_": 2}
 """What ids of turns begin with, and how their keys tell it."""
 
 _PREFIXES: Final = tuple(DOORS)
-_ID: Final = re.compile(r"([a-z]+[_-])([0-9a-f]{16})00([0-9a-f]{32})")
+_DOOR_BYTES: Final = {prefix: bytes((number,)) for prefix, number in DOORS.items()}
+_ID: Final = re.compile(f"({'|'.join(DOORS)})([0-9a-f]{{16}}00[0-9a-f]{{32}})")
 _DOOR_NAMES: Final = ("responses", "chat", "conversation")
 _DOOR_NUMBERS: Final = {name: number for number, name in enumerate(_DOOR_NAMES)}
 _STATUSES: Final[Sequence[Status]] = (
@@ -54,9 +55,10 @@ decode_places: Final = msgspec.msgpack.Decoder(list[Place]).decode
 def key_of(turn_id: str) -> Key | None:
     """Tree and rest of a turn's key; None for what cannot be a turn's id."""
     match = _ID.fullmatch(turn_id)
-    if match is None or match[1] not in DOORS:
+    if match is None:
         return None
-    return bytes.fromhex(match[2]), bytes((DOORS[match[1]],)) + bytes.fromhex(match[3])
+    digits = bytes.fromhex(match[2])
+    return digits[:8], _DOOR_BYTES[match[1]] + digits[9:]
 
 
 def id_of(tree: bytes, rest: bytes) -> str:

@@ -62,14 +62,6 @@ CREATE TABLE foreign_items (
   PRIMARY KEY (project, id, turn)
 ) WITHOUT ROWID;
 
--- What an engine sent so far, while a run goes on.
-CREATE TABLE logs (
-  turn INTEGER NOT NULL,
-  batch INTEGER NOT NULL,
-  chunks BLOB NOT NULL,
-  PRIMARY KEY (turn, batch)
-) WITHOUT ROWID;
-
 -- The outbox: what endpoints have yet to hear, in the order in which it is due.
 CREATE TABLE deliveries (
   due REAL NOT NULL,

@@ -36,6 +36,7 @@ from catena.store import (
 from catena.store.payloads import take_out_of
 from catena.store.sql import load_queries
 from catena.store.sqlite import belongings, conversations, outbox
+from catena.store.sqlite.logs import RunLogs
 from catena.store.sqlite.opening import Durability, connect, create_private, migrate, sole_use
 from catena.store.sqlite.rows import (
     DOORS,
@@ -81,6 +82,9 @@ class SqliteStore:
         self._pooled = threading.local()
         self._projects: dict[str, int] = {}
         self._closed = False
+        under_way = self._reader.execute(_Q["under_way"])
+        holds = {id_of(tree, rest): (str(project), int(fence)) for tree, rest, project, fence in under_way}
+        self._logs = RunLogs(Path(f"{path}-logs"), holds)
 
     @classmethod
     async def open(cls, path: Path | str, *, durability: Durability = "full") -> SqliteStore:
@@ -110,6 +114,7 @@ class SqliteStore:
         for reader in self._readers:
             reader.close()
         await self._writer.close()  # the last connection folds the write-ahead log in
+        self._logs.close()
         self._lock.close()
 
     # Writing
@@ -136,6 +141,7 @@ class SqliteStore:
             conversations.hold(connection, turn, project, number)
 
         await self._write(job)
+        self._logs.expect(turn)
 
     async def finish(self, turn: Turn, *, notify_at: float | None = None) -> None:
         prepared = await self._prepared(turn)
@@ -150,6 +156,7 @@ class SqliteStore:
                 outbox.notify(connection, project, turn.id, turn.status, notify_at)
 
         await self._write(job)
+        self._logs.forget([turn.id])
 
     def _begin(
         self, connection: apsw.Connection, prepared: Prepared, run: Mapping[str, Any]
@@ -196,7 +203,9 @@ class SqliteStore:
             return list(doomed.values())
 
         with _writable():
-            return await self._writer.wipe(job)
+            deleted = await self._writer.wipe(job)
+        self._logs.forget(deleted)
+        return deleted
 
     async def expire(self, older_than: int, *, limit: int = 1000) -> int:
         which: dict[str, Any] = {"before": older_than.to_bytes(4), "limit": limit}
@@ -237,7 +246,10 @@ class SqliteStore:
                 claims.append(Claim(turn=turn, request=request or b"", tries=tries))
             return claims
 
-        return await self._write(job)
+        claims = await self._write(job)
+        for claim in claims:
+            self._logs.expect(claim.turn)
+        return claims
 
     async def renew(self, owner: str, lease: float) -> Sequence[str]:
         def job(connection: apsw.Connection) -> list[str]:
@@ -257,28 +269,15 @@ class SqliteStore:
             return int(self._reader.execute(_Q["waiting"]).get)
 
     async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
-        found = self._found(turn.project, turn.id)
-
-        if found is None:
-            return
-        what = {**found, "fence": turn.fence, "batch": batch, "chunks": chunks}
-
-        def job(connection: apsw.Connection) -> None:
-            for (number,) in list(connection.execute(_Q["append_log"], what)):
-                if batch == 0:
-                    connection.execute(_Q["forget_old_log"], {"number": number})
-                return
-            raise LeaseLost(turn.id)
-
-        await self._write(job)
+        with _writable():
+            self._logs.append(turn, batch, chunks)
 
     async def load_log(self, project: str, turn_id: str) -> Sequence[bytes]:
         found = self._found(project, turn_id)
-        if found is None:
+        if found is None or await self._missing(found):
             return []
-        return await self._in_pool(
-            lambda reader: [chunks for (chunks,) in reader.execute(_Q["load_log"], found)]
-        )
+        with _readable():
+            return self._logs.load(turn_id)
 
     # Webhooks
 
@@ -544,7 +543,6 @@ def _end(connection: apsw.Connection, prepared: Prepared, project: int) -> bool:
     belongings.keep(connection, number, prepared, project)
     unused = belongings.hashes_in(payloads) - prepared.contents.keys()
     belongings.drop_payloads(connection, number, prepared.columns["tree"], unused)
-    belongings.forget_log(connection, number)
     conversations.advance(connection, number)
     return True
 
@@ -609,7 +607,7 @@ def _item_in(turn: Turn | None, item_id: str) -> bytes | None:
 def _readable() -> Iterator[None]:
     try:
         yield
-    except apsw.Error as error:
+    except (apsw.Error, OSError) as error:
         raise StoreUnavailable(f"The store could not be read: {type(error).__name__}.") from error
 
 
@@ -617,5 +615,5 @@ def _readable() -> Iterator[None]:
 def _writable() -> Iterator[None]:
     try:
         yield
-    except apsw.Error as error:
+    except (apsw.Error, OSError) as error:
         raise StoreUnavailable(f"The store could not be written: {type(error).__name__}.") from error

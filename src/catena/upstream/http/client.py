@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TypeAlias
 
 from catena.upstream.http.connection import Connection, Timeouts
@@ -97,13 +97,19 @@ class HttpClient:
         return await self._open_at(addresses[-1], origin)
 
     async def _open_at(self, address: str, origin: Origin) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            partial(Connection, origin, self._pool),
-            address,
-            origin.port,
-            ssl=self._trust if origin.tls else None,
-            server_hostname=origin.host if origin.tls else None,
-        )
+        connection = Connection(origin, self._pool)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection,
+                address,
+                origin.port,
+                ssl=self._trust if origin.tls else None,
+                server_hostname=origin.host if origin.tls else None,
+            )
+        except BaseException:
+            # uvloop does not tell the protocol when it was made at the moment when it was not wanted any more.
+            self._pool.lost(connection)
+            raise
         return connection
 
     @cached_property

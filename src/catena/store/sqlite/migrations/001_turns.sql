@@ -59,11 +59,3 @@ CREATE TABLE foreign_items (
   turn INTEGER NOT NULL,
   PRIMARY KEY (project, id, turn)
 ) WITHOUT ROWID;
-
--- What an engine sent so far, while a run goes on.
-CREATE TABLE logs (
-  turn INTEGER NOT NULL,
-  batch INTEGER NOT NULL,
-  chunks BLOB NOT NULL,
-  PRIMARY KEY (turn, batch)
-) WITHOUT ROWID;

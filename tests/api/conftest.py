@@ -1,0 +1,17 @@
+"""What depends on how sockets behave is run on the loop that production runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+ON_UVLOOP = {"test_dropping_clients.py"}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
+    if item.path.name in ON_UVLOOP:
+        return {"uvloop": pytest.importorskip("uvloop").new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
