@@ -53,7 +53,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
 
 class StoreSettings(_Section, frozen=True, kw_only=True):
     database: str = ""
-    """A path, or a `postgresql://` URL. By default a file in the user's data folder."""
+    """A path. By default a file in the user's data folder."""
     durability: Literal["full", "normal"] = "full"
     """`full` survives power loss at once; `normal` survives any crash of the process, and power loss but for the
     last moments."""
@@ -251,6 +251,8 @@ def _check(config: Config) -> None:
             f"server.host: {config.server.host} can be reached from other machines, and no API key is set. Set "
             "CATENA_API_KEY, or bind to 127.0.0.1."
         )
+    if "://" in config.store.database:
+        raise ConfigError("store.database: expected a path; database servers are not supported yet")
     known = config.upstreams.keys() or {"embedded"}
     for name, upstream in config.upstreams.items():
         if upstream.kind != "embedded" and not upstream.urls:

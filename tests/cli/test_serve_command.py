@@ -108,6 +108,8 @@ async def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
     )
     told = await refusal("--upstream", "localhost:11434")
     assert "upstreams.default.url: expected a URL" in told
+    told = await refusal("--database", "postgresql://localhost/catena", "--upstream", NOBODY)
+    assert "store.database: expected a path" in told
     told = await refusal("--config", str(tmp_path / "nothing.toml"))
     assert "No such file" in told
 
