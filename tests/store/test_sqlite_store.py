@@ -118,6 +118,7 @@ async def test_a_large_turn_is_made_ready_in_a_thread_and_holds_no_small_one_up(
     for _ in range(2):
         sqlite._pool.submit(leave.wait, LIMIT)
     writing = asyncio.create_task(sqlite.finish(large))
+    await asyncio.sleep(0)  # it comes first
     async with asyncio.timeout(LIMIT):
         await sqlite.finish(small)
         assert not writing.done()
