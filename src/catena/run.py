@@ -59,8 +59,9 @@ class Workshop(msgspec.Struct, frozen=True):
     owner: str
     ended: Callable[[str], None]
     """Told the id of each run that has ended."""
-    unwritten: list[Turn]
-    """Ends that were told as failures, as the store could not be written; there, these turns are still under way."""
+    unwritten: list[tuple[Turn, bool]]
+    """Ends that were told as failures, as the store could not be written; there, these turns are still under way. The
+    flag says that webhooks are to be told as well."""
 
 
 class Run:
@@ -320,13 +321,20 @@ class Run:
         else:
             return ending
         ending = [*self._untold, *self._fold.terminal()]
-        if self._begun:
-            # Its row says that it is under way, and must not say so for ever.
-            try:
-                await self._commit(ending)
-            except CatenaError:
-                self._workshop.unwritten.append(self.plan.turn(self._fold.response))
+        if self.plan.stored and self._begun:
+            await self._commit_failure(ending)
         return ending
+
+    async def _commit_failure(self, ending: Sequence[Event]) -> None:
+        """Now, or when the store can be written again: its row says that it is under way, and must not for ever."""
+        try:
+            await self._commit(ending)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            cuts = self._journal(ending) if isinstance(error, CatenaError) else b""
+            turn = self.plan.turn(self._fold.response, cuts)
+            self._workshop.unwritten.append((turn, self.plan.background))
 
     async def _commit(self, ending: Sequence[Event]) -> None:
         plan, response = self.plan, self._fold.response

@@ -125,15 +125,18 @@ class Worker:
 
     async def _write_ends(self) -> None:
         """Write the ends that could not be written when they came."""
-        unwritten = self._runs.workshop.unwritten
+        workshop = self._runs.workshop
+        unwritten = workshop.unwritten
         while unwritten:
+            turn, notify = unwritten[0]
             try:
-                await self._store.finish(unwritten[0])
+                await self._store.finish(turn, notify_at=workshop.clock() if notify else None)
             except StoreUnavailable:
                 return
             except (CatenaError, LeaseLost):
                 pass  # it has ended in another way meanwhile
             unwritten.pop(0)
+            self._runs.told.set()
 
     def _room(self) -> int:
         return self._runs.background.concurrency - sum(

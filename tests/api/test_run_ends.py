@@ -1,15 +1,15 @@
-"""Ends of runs that coincide with something else: a second cancel, a worker, a store that fails."""
+"""Ends of runs that meet something else: a second cancel, a worker, a store that fails, a machine that slept."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from openai import APIError
 
 from catena.chunks import Chunk, Finish, TextDelta
 from catena.config import BackgroundSection, Config
@@ -18,6 +18,7 @@ from catena.history import History
 from catena.planning import Order
 from catena.prefix import PrefixCache
 from catena.runs import Runs
+from catena.sse import Decoder
 from catena.store import Turn
 from catena.store.sqlite import SqliteStore
 from catena.upstream import Prompt
@@ -25,6 +26,7 @@ from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream
 from catena.wire.request import CreateRequest
 from catena.worker import Worker
+from tests.light import exchange
 from tests.running import LIMIT, RunningServer, StartServer
 
 
@@ -67,20 +69,28 @@ class Gate:
 
 
 class Finishing:
-    """Holds up, or fails, the storing of ends."""
+    """Holds up, or fails, the storing of ends: of all, or of `only` one."""
 
-    def __init__(self, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, server: RunningServer, monkeypatch: pytest.MonkeyPatch, only: str = "") -> None:
+        self.only = only
         self.begun = asyncio.Event()
         self.allowed = asyncio.Event()
         self.fails = False
         self._finish = server.store.finish
         monkeypatch.setattr(server.store, "finish", self.finish)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.allowed.set()
+
     async def finish(self, turn: Turn, **more: Any) -> None:
-        self.begun.set()
-        await self.allowed.wait()
-        if self.fails:
-            raise StoreUnavailable
+        if self.only in ("", turn.id):
+            self.begun.set()
+            await self.allowed.wait()
+            if self.fails:
+                raise StoreUnavailable
         await self._finish(turn, **more)
 
 
@@ -127,64 +137,68 @@ async def test_nobody_hears_of_an_end_before_it_is_stored(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start_server() as server, asyncio.timeout(LIMIT):
-        finishing = Finishing(server, monkeypatch)
-        response_id = await begin(server, background=True, stream=False)
-        await finishing.begun.wait()
-        polled = (await server.http.get(f"/responses/{response_id}")).json()
-        assert (polled["status"], polled["completed_at"], polled["usage"]) == ("in_progress", None, None)
-        cancelling = asyncio.create_task(server.http.post(f"/responses/{response_id}/cancel"))
-        finishing.allowed.set()
-        done = await ended(server, response_id)
-        assert done["status"] == "completed"
-        assert (await cancelling).json() == done
+        with Finishing(server, monkeypatch) as finishing:
+            response_id = await begin(server, background=True, stream=False)
+            await finishing.begun.wait()
+            polled = (await server.http.get(f"/responses/{response_id}")).json()
+            assert (polled["status"], polled["completed_at"], polled["usage"]) == ("in_progress", None, None)
+            cancelling = asyncio.create_task(server.http.post(f"/responses/{response_id}/cancel"))
+            finishing.allowed.set()
+            done = await ended(server, response_id)
+            assert done["status"] == "completed"
+            assert (await cancelling).json() == done
 
 
 async def test_an_end_that_could_not_be_stored_is_a_failure_and_is_stored_later(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start_server() as server, asyncio.timeout(LIMIT):
-        finishing = Finishing(server, monkeypatch)
-        finishing.fails = True
-        finishing.allowed.set()
-        stream = await server.client.responses.create(model="m", input="hi", stream=True)
-        created = await anext(aiter(stream))
-        assert created.type == "response.created"
-        turn_id = created.response.id
-        with pytest.raises(APIError, match="The store cannot be reached"):
-            [event async for event in stream]
-        assert await status_of(server, turn_id) == "in_progress"
-        finishing.fails = False
-        await begin(server, background=True)  # which wakes the worker
-        failed = await ended(server, turn_id)
-        assert failed["status"] == "failed"
-        assert failed["error"]["message"] == str(StoreUnavailable())
-        follow_up = await server.post(
-            "/responses", {"model": "m", "input": "on", "previous_response_id": turn_id}
-        )
-        assert follow_up.status_code == 200
+        with Finishing(server, monkeypatch) as finishing:
+            finishing.fails = True
+            finishing.allowed.set()
+            reply = await server.post("/responses", {"model": "m", "input": "hi", "stream": True})
+            told = json.loads(Decoder().feed(reply.content)[-1].data)
+            response_id, error = told["response"]["id"], told["response"]["error"]
+            assert told["type"] == "response.failed"
+            assert error["message"] == str(StoreUnavailable())
+            assert await status_of(server, response_id) == "in_progress"
+            finishing.fails = False
+            await begin(server, background=True)  # which wakes the worker
+            failed = await ended(server, response_id)
+            assert (failed["status"], failed["error"]) == ("failed", error)
+            below = {"model": "m", "input": "on", "previous_response_id": response_id}
+            assert (await server.post("/responses", below)).status_code == 200
 
 
 async def test_what_waits_is_cancelled_or_taken_up_but_never_both(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    config = Config(background=BackgroundSection(concurrency=1))
+    config = Config(background=BackgroundSection(concurrency=2))
     async with start_server(engine=gate.engine, config=config) as server, asyncio.timeout(LIMIT):
-        first = await begin(server, "one", background=True)
-        await until(lambda: gate.engine.prompts)
-        second = await begin(server, "two", background=True)
-        finishing = Finishing(server, monkeypatch)
-        cancelling = asyncio.create_task(server.http.post(f"/responses/{second}/cancel"))
-        await finishing.begun.wait()
-        gate.open.set()  # now the first ends, and there is room for one that waits
-        await server.http.get("/models")
-        finishing.allowed.set()
-        assert (await cancelling).json()["status"] == "cancelled"
-        assert (await ended(server, first))["status"] == "completed"
+        first = [await begin(server, name, background=True) for name in ("one", "another")]
+        await until(lambda: len(gate.engine.prompts) == 2)
+        body = {"model": "m", "input": "two", "background": True, "stream": True}
+        async with exchange(server.url, "POST", "/v1/responses", body) as opened:
+            events = opened.events()
+            second = json.loads((await anext(events)).data)["response"]["id"]
+            with Finishing(server, monkeypatch, only=second) as finishing:
+                cancelling = asyncio.create_task(server.http.post(f"/responses/{second}/cancel"))
+                await finishing.begun.wait()
+                gate.open.set()
+                for each in first:
+                    assert (await ended(server, each))["status"] == "completed"
+                for _ in range(3):  # there is room now for one that waits, and the worker has looked for it
+                    await server.http.get("/models")
+            assert (await cancelling).json()["status"] == "cancelled"
+            told = [json.loads(event.data) async for event in events]
+            assert [(each["type"], each["response"]["status"]) for each in told] == [
+                ("response.queued", "queued"),
+                ("response.failed", "cancelled"),
+            ]
         third = await begin(server, "three", background=True)
         assert (await ended(server, third))["status"] == "completed"
-        assert (await ended(server, second))["status"] == "cancelled"
-        assert len(gate.engine.prompts) == 2
+        assert len(gate.engine.prompts) == 3
 
 
 async def test_a_machine_that_slept_does_not_take_its_own_runs_for_dead(
@@ -192,9 +206,6 @@ async def test_a_machine_that_slept_does_not_take_its_own_runs_for_dead(
 ) -> None:
     """Its leases are over when it wakes, and its worker may be the first to notice."""
     slept = 0.0
-
-    def clock() -> float:
-        return time.time() + slept
 
     gate = Gate()
     store = await SqliteStore.open(tmp_path / "catena.sqlite3")

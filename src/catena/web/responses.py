@@ -42,6 +42,9 @@ _INCLUDABLE: Final = get_args(Includable)
 
 _DONE: Final = b"data: [DONE]\n\n"
 
+_MOST_AT_ONCE: Final = 256
+"""Events in one piece of a stream that is told again, so that no long one is in memory twice."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
@@ -229,8 +232,8 @@ async def event_frames(
 
 
 async def _told_again(events: Sequence[Event], *, done_sentinel: bool) -> AsyncGenerator[bytes, None]:
-    if events:
-        yield _frames(events)
+    for start in range(0, len(events), _MOST_AT_ONCE):
+        yield _frames(events[start : start + _MOST_AT_ONCE])
     if done_sentinel:
         yield _DONE
 
