@@ -1,61 +1,24 @@
-"""The command line: `catena serve`, `catena model`. It reads settings, builds the parts once and shows what is up."""
+"""`catena serve`: the server, from settings to the signal that stops it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from catena import __version__
-from catena.config import Config, ConfigError, load_config
-from catena.embedded import CODER, PullFailed, find
+from catena.cli.terminal import console, settings, stop
+from catena.config import Config, ConfigError
+from catena.embedded import PullFailed
 from catena.errors import CatenaError
 from catena.greeting import greeting
-from catena.provision import fetch_weights, provide
+from catena.provision import provide
 
-__all__ = ["main"]
-
-app = typer.Typer(
-    name="catena",
-    help="A self-hosted server for the Responses API that remembers.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-model_app = typer.Typer(help="The embedded model.", no_args_is_help=True)
-app.add_typer(model_app, name="model")
-
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+__all__ = ["serve"]
 
 
-def main() -> None:
-    """The `catena` command."""
-    app()
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        console.print(f"catena {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    """A self-hosted server for the Responses API that remembers."""
-
-
-@app.command()
 def serve(
     *,
     host: Annotated[
@@ -89,43 +52,13 @@ def serve(
         ("upstreams", "default", "kind"): upstream_kind or ("embedded" if model_path else None),
         ("upstreams", "default", "model_path"): str(model_path) if model_path else None,
     }
-    settings = _settings(config, flags)
-    _log_to_stderr(settings)
+    found = settings(config, flags)
+    _log_to_stderr(found)
     try:
-        provide(settings, console)
-        _run(settings)
+        provide(found, console)
+        _run(found)
     except (CatenaError, ConfigError, PullFailed, OSError) as error:
-        _stop(str(error))
-
-
-def _settings(path: Path | None, flags: dict[tuple[str, ...], Any]) -> Config:
-    found = path or next(
-        (p for p in [Path(os.environ.get("CATENA_CONFIG", "catena.toml"))] if p.exists()), None
-    )
-    try:
-        return load_config(found, flags=flags)
-    except ConfigError as error:
-        _stop(str(error))
-
-
-@model_app.command()
-def pull(
-    destination: Annotated[Path | None, typer.Argument(help="Where to; by default the cache.")] = None,
-) -> None:
-    """Fetch the weights of the embedded model, verified by their hash; a pull that was cut goes on."""
-    try:
-        console.print(f"{CODER.name}: {fetch_weights(console, destination)}")
-    except (PullFailed, OSError) as error:
-        _stop(str(error))
-
-
-@model_app.command()
-def where() -> None:
-    """Say where the weights of the embedded model are."""
-    found = find()
-    if found is None:
-        _stop("The embedded model is not on this machine yet: catena model pull")
-    console.print(str(found))
+        stop(str(error))
 
 
 def _run(config: Config) -> None:
@@ -148,8 +81,3 @@ def _log_to_stderr(config: Config) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("catena").setLevel(logging.INFO)
     logging.getLogger("catena.access").setLevel(logging.INFO if config.server.access_log else logging.WARNING)
-
-
-def _stop(reason: str) -> NoReturn:
-    errors.print("[bold red]catena:[/]", escape(reason))
-    raise typer.Exit(1)

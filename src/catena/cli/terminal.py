@@ -1,0 +1,38 @@
+"""What all commands share: the two consoles, the settings, and how a command gives up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from catena.config import Config, ConfigError, load_config
+
+__all__ = ["console", "errors", "settings", "stop"]
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def settings(path: Path | None = None, flags: dict[tuple[str, ...], Any] | None = None) -> Config:
+    """The settings in force: of `path`, else CATENA_CONFIG, else ./catena.toml, under the environment and `flags`.
+
+    Settings that cannot be used end the command.
+    """
+    found = path or next(
+        (p for p in [Path(os.environ.get("CATENA_CONFIG", "catena.toml"))] if p.exists()), None
+    )
+    try:
+        return load_config(found, flags=flags)
+    except ConfigError as error:
+        stop(str(error))
+
+
+def stop(reason: str) -> NoReturn:
+    """Say why on the error output, and end with status 1."""
+    errors.print("[bold red]catena:[/]", escape(reason))
+    raise typer.Exit(1)
