@@ -1,4 +1,4 @@
-"""`python -m bench [--rounds N] [--quick] [--only W1,W2] [--out FILE]`."""
+"""`python -m bench [explorer|replicas] [--rounds N] [--quick] [--only W1,W2] [--out FILE]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from rich.console import Console
 
-from bench import workloads
+from bench import sockets, workloads
 from bench.report import Report
 from bench.systems import Process, catena, engine, floor
 from bench.workloads import Figures
@@ -70,6 +70,13 @@ async def at_once(report: Report, rounds: int, scale: int) -> None:
             report, "W2 depth 2x1000", [ours], lambda s: workloads.depth(s, turns=1000), max(1, rounds // 2)
         )
         await measure(report, "W4 reads", [ours], lambda s: workloads.reads(s, requests=1600 * scale), rounds)
+        await measure(
+            report,
+            "W6 one connection",
+            [ours],
+            lambda s: sockets.one_connection(s, turns=100 * scale),
+            rounds,
+        )
         report.add("W5 end", "catena", {"mb": ours.memory()})
 
 
@@ -98,12 +105,33 @@ async def paced(report: Report, rounds: int) -> None:
             await measure(report, f"{name} (a delta)", [ours, below, direct], work, rounds)
 
 
+async def on_postgres(asked: argparse.Namespace) -> None:
+    """Several servers on one PostgreSQL."""
+    from bench import replicas  # needs a driver and a database, which the others do not
+
+    report = Report()
+    await replicas.measure(console, report, rounds=asked.rounds, stored=asked.stored, quick=asked.quick)
+    report.show(console)
+    if asked.out:
+        report.write(asked.out)
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("what", nargs="?", choices=["server", "explorer", "replicas"], default="server")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small counts: to see that it runs")
+    parser.add_argument("--stored", type=int, default=0, help="turns that are there before (replicas)")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     asked = parser.parse_args()
+    if asked.what == "explorer":
+        from bench import explorer  # needs a browser, which the others do not
+
+        await explorer.measure(console, asked.rounds)
+        return
+    if asked.what == "replicas":
+        await on_postgres(asked)
+        return
     os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
     report = Report()
     await at_once(report, asked.rounds, 1 if asked.quick else 4)

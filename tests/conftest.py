@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests.running import RunningServer, StartServer, running_server
+
+if TYPE_CHECKING:
+    from tests.postgres import TestDatabase
 
 # No test asserts a time, and these machines are shared.
 settings.register_profile("catena", deadline=None)
@@ -32,3 +35,12 @@ def start_server(tmp_path: Path) -> StartServer:
         return running_server(tmp_path / f"{name}.sqlite3", **options)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestDatabase]:
+    """A PostgreSQL server of this process's own. `empty` it first."""
+    from tests.postgres import running_postgres  # only who needs it needs its driver
+
+    with running_postgres() as database:
+        yield database

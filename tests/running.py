@@ -13,13 +13,14 @@ import httpx2
 import msgspec
 from openai import AsyncOpenAI
 
-from catena.config import Config, StoreSettings
+from catena.config import Config, encryption_key_path
 from catena.server import HttpServer, bind, build_app
 from catena.store import Store
 from catena.store.sqlite import SqliteStore
 from catena.upstream import Upstream
 from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream, prompt_items
+from catena.upstream.traits import Traits
 
 LIMIT = 60.0
 """Seconds after which a test that waits for something gives up."""
@@ -56,16 +57,27 @@ async def running_server(
     config: Config | None = None,
     engine: ScriptedUpstream | None = None,
     routes: dict[str, Upstream] | None = None,
+    traits: dict[str, Traits] | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[RunningServer]:
-    """A server on a free port, stopped at the end."""
+    """A server on a free port, stopped at the end. `traits` are those of the routes, under "" those of `engine`.
+
+    A `store` that is given takes the place of the database file, and is closed at the end as well.
+    """
     config = msgspec.structs.replace(
         config or Config(),
         server=msgspec.structs.replace((config or Config()).server, port=0),
-        store=StoreSettings(database=str(database)),
+        store=msgspec.structs.replace((config or Config()).store, database=str(database)),
     )
     engine = engine or ScriptedUpstream()
-    store = await SqliteStore.open(database)
-    router = Router({name: Route(each) for name, each in (routes or {}).items()}, Route(engine))
+    store = store or await SqliteStore.open(
+        database, searched=config.search.enabled, key_file=encryption_key_path(config)
+    )
+    known = traits or {}
+    router = Router(
+        {name: Route(each, None, known.get(name)) for name, each in (routes or {}).items()},
+        Route(engine, None, known.get("")),
+    )
     app = build_app(config, store, router)
     listening = bind(config)
     server = HttpServer(app)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from catena.errors import BadRequest, NotFound
+from catena.errors import BadRequest
 from catena.wire.request import CreateRequest
 
 __all__ = ["check_supported"]
 
 
 def check_supported(request: CreateRequest) -> None:
-    """Raise BadRequest, or NotFound for an object that cannot exist here, for what would have to be ignored."""
-    if request.prompt is not None:
-        raise NotFound(f"Prompt with id '{request.prompt.id}' not found.")
-    if request.truncation == "auto":
-        raise _unsupported("truncation", "Only 'disabled' is supported: a history is whole or an error.")
-    for name in ("context_management", "moderation"):
-        if getattr(request, name):
-            raise _unsupported(name)
+    """Raise BadRequest for what would have to be ignored."""
+    if request.moderation:
+        raise _unsupported("moderation")
 
 
 def _unsupported(name: str, reason: str = "") -> BadRequest:

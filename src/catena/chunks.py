@@ -39,12 +39,13 @@ class Offered(_Chunk, frozen=True):
 
     `forms` are the tools that the engine knows as functions and that are something else, by the name that it knows:
     the tool's type, its own name and its namespace. `allowed` are the names that may be called, None for any. Without
-    `parallel` an answer has at most one call.
+    `parallel` an answer has at most one call. Calls of those in `late` may be answered at any later time.
     """
 
     forms: dict[str, tuple[str, str, str | None]] = {}
     allowed: list[str] | None = None
     parallel: bool = True
+    late: list[str] = []
 
 
 class TextDelta(_Chunk, frozen=True):

@@ -187,6 +187,7 @@ class OpenReasoning:
         self._raw: list[str] = []
         self._summary: list[list[str]] = []
         self._summary_open = False
+        self._summary_part = 0
 
     def _item(self, status: str) -> Item:
         # Open Responses forbids null for `content` and `encrypted_content`: they are there or absent.
@@ -231,10 +232,11 @@ class OpenReasoning:
 
     def summary(self, text: str, part: int) -> list[ev.Event]:
         events: list[ev.Event] = []
-        if not self._summary_open or part >= len(self._summary):
+        if not self._summary_open or part > self._summary_part:
             events += self._end_summary_part()
             self._summary.append([])
             self._summary_open = True
+            self._summary_part = part  # an engine may leave numbers out
             empty = {"type": "summary_text", "text": ""}
             events.append(ev.SummaryPartAdded(part=empty, **self._summary_place()))
         self._summary[-1].append(text)
@@ -275,7 +277,7 @@ class OpenCall:
     """A call of a function, or of a custom tool, whose input is free text.
 
     `wrapped` is for a custom tool that had to be offered to the engine as a function: its input comes inside
-    the JSON arguments and is told in one piece at the end.
+    the JSON arguments and is told in one piece at the end. A `late` call may be answered at any later time.
     """
 
     def __init__(
@@ -289,6 +291,7 @@ class OpenCall:
         namespace: str | None = None,
         custom: bool = False,
         wrapped: bool = False,
+        late: bool = False,
     ) -> None:
         self.index = index
         self._id = item_id
@@ -298,11 +301,12 @@ class OpenCall:
         self._namespace = namespace
         self._custom = custom or wrapped
         self._wrapped = wrapped
+        self._late = late
         self._pieces: list[str] = []
 
     def _item(self, status: str, text: str) -> Item:
         kind, field = ("custom_tool_call", "input") if self._custom else ("function_call", "arguments")
-        item = {
+        item: Item = {
             "id": self._id,
             "type": kind,
             "status": status,
@@ -312,6 +316,8 @@ class OpenCall:
         }
         if self._namespace is not None:
             item["namespace"] = self._namespace
+        if self._late:
+            item["async"] = True
         return item
 
     def _place(self) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Feed:
         """Add events and wake who waits for them."""
         if events:
             self._events += events
-            self._wake()
+            if self._waiting:
+                self._wake()
 
     def end(self) -> None:
         """Nothing comes after this."""
@@ -56,10 +57,14 @@ class Feed:
         while len(self._events) <= position:
             if self.ended:
                 return False
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
+            await self._more()
         return True
+
+    def _more(self) -> asyncio.Future[None]:
+        """Done when there are more events, or the end."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
 
     async def finished(self) -> None:
         """Wait until nothing more comes."""
@@ -72,7 +77,12 @@ class Feed:
         They are not too many at once, so that who is slow or late has no copy of the whole log on the way.
         """
         position = start
-        while await self.reaches(position):
+        while True:
             batch = self._events[position : position + _MOST_AT_ONCE]
-            position += len(batch)
-            yield batch
+            if batch:
+                position += len(batch)
+                yield batch
+            elif self.ended:
+                return
+            else:
+                await self._more()

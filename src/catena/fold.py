@@ -386,6 +386,7 @@ class Fold:
                 namespace=namespace,
                 custom=chunk.custom,
                 wrapped=kind == "custom",
+                late=chunk.name in self._offered.late,
             )
         self._calls[chunk.index] = call
         self._called = True
@@ -480,8 +481,9 @@ class Fold:
 
 
 def _response_error_code(error: CatenaError) -> str:
-    """The nearest of the official codes of a failed response (spec §2.1.23)."""
-    if error.code in ("rate_limit_exceeded", "invalid_prompt", "server_error"):
+    """The nearest of the official codes of a failed response (spec §2.1.23), or the one that is on no list but that the
+    official API sends: by it clients know that they must compact."""
+    if error.code in ("rate_limit_exceeded", "invalid_prompt", "server_error", "context_length_exceeded"):
         return error.code
     if error.http_status == 429:
         return "rate_limit_exceeded"

@@ -14,12 +14,17 @@ from collections.abc import AsyncGenerator, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from catena.chunks import Chunk, UsageReport
+from catena.bounds import answered
+from catena.chunks import Chunk, TextDelta, UsageReport
+from catena.compaction import added, compacted, compacting
+from catena.context.grammars import as_call
+from catena.context.sealed import Thought
 from catena.errors import UpstreamError
 from catena.fold import Fold
 from catena.ids import TurnIds
 from catena.planning import Plan
-from catena.upstream import Prompt
+from catena.thoughts import sealing
+from catena.upstream import CHAT_DIALECTS, Prompt
 from catena.wire.schemas import mismatch
 from catena.wire.settings import TextFormat
 
@@ -32,10 +37,42 @@ _encode = msgspec.json.Encoder().encode
 
 def answer_to(plan: Plan) -> AsyncGenerator[Sequence[Chunk], None]:
     """The engine's answer to a plan: as it comes, or as a whole that was tried again where it had to be."""
+    if plan.compacts:
+        return compacted(plan)
     told = plan.request.stream or plan.background
-    if plan.form is None or plan.form.__struct_config__.tag == "text" or told:
-        return plan.upstream.stream(plan.prompt)
-    return _repaired(plan, plan.form)
+    if plan.question.form is None or plan.question.form.__struct_config__.tag == "text" or told:
+        answer = _asked(plan, plan.prompt)
+    else:
+        answer = _repaired(plan, plan.question.form)
+    if _seals(plan):
+        answer = sealing(answer, lambda text: plan.vault.seal(plan.project, Thought(text)))
+    return answer if plan.question.compact_at is None else compacting(plan, answer, plan.question.compact_at)
+
+
+async def _called(
+    answer: AsyncGenerator[Sequence[Chunk], None], name: str
+) -> AsyncGenerator[Sequence[Chunk], None]:
+    """The answer of an engine that writes the input of a tool, as the call of that."""
+    began = False
+    async with contextlib.aclosing(answer) as pieces:
+        async for chunks in pieces:
+            yield as_call(chunks, name, began=began)
+            began = began or any(isinstance(chunk, TextDelta) for chunk in chunks)
+
+
+def _asked(plan: Plan, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    answer = _streamed(plan, prompt)
+    return answer if plan.question.sole is None else _called(answer, plan.question.sole)
+
+
+def _streamed(plan: Plan, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    auto = plan.request.truncation == "auto"
+    return answered(plan.upstream, plan.question.material, prompt, auto=auto)
+
+
+def _seals(plan: Plan) -> bool:
+    asked = "reasoning.encrypted_content" in (plan.request.include or ())
+    return asked and plan.upstream.dialect in CHAT_DIALECTS
 
 
 def check_form(form: TextFormat | None, fold: Fold) -> None:
@@ -68,7 +105,7 @@ async def _repaired(plan: Plan, form: TextFormat) -> AsyncGenerator[Sequence[Chu
 
 
 async def _whole(plan: Plan, prompt: Prompt) -> list[Chunk]:
-    async with contextlib.aclosing(plan.upstream.stream(prompt)) as answer:
+    async with contextlib.aclosing(_asked(plan, prompt)) as answer:
         return [chunk async for chunks in answer for chunk in chunks]
 
 
@@ -84,7 +121,5 @@ def _with_usage_of(first: Sequence[Chunk], second: Sequence[Chunk]) -> list[Chun
     counted = [chunk for chunk in second if type(chunk) is UsageReport][-1:]
     if not spent or not counted:
         return list(second)
-    total = UsageReport(
-        *(getattr(spent[0], name) + getattr(counted[0], name) for name in UsageReport.__struct_fields__)
-    )
+    total = added(spent[0], counted[0])
     return [*(chunk for chunk in second if type(chunk) is not UsageReport), total]

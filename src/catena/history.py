@@ -5,20 +5,24 @@ A history is whole or it is an error. What is kept in memory is only ever what w
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence, Set
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from catena.context import chat, responses
-from catena.context.chain import ChainTurn, Link, link_chain, link_turn, without_removed
+from catena.context.chain import ChainTurn, Link, Writer, link_chain, link_turn, without_removed
 from catena.context.offer import Offer
+from catena.context.sealed import Opener, is_foreign, opened, summary_in
 from catena.errors import BadRequest, PreviousResponseNotFound
 from catena.fold import TERMINAL
 from catena.ids import tree_of
 from catena.prefix import PrefixCache
+from catena.seal import Seals
 from catena.store import Conversation, Store, Turn
 from catena.upstream import Dialect
+from catena.vault import Vault
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
 from catena.wire.tools import Tool
@@ -26,16 +30,42 @@ from catena.wire.tools import Tool
 __all__ = ["RENDERINGS", "History", "Rendering", "chain_turns"]
 
 
-class Rendering(Protocol):
-    """How one dialect writes a context down; each is a module of `context`."""
+class Rendering(msgspec.Struct, frozen=True):
+    """How one dialect writes a context down; what a module of `context` has."""
 
-    def render(self, items: Sequence[Item]) -> bytes: ...
-    def lead(self, request: CreateRequest) -> list[bytes]: ...
-    def offer(self, request: CreateRequest, added: Sequence[Tool], omit: Set[str]) -> Offer: ...
-    def options(self, request: CreateRequest, offer: Offer) -> dict[str, Any]: ...
+    render: Callable[[Sequence[Item]], bytes]
+    withheld: Callable[[Sequence[Item]], Sequence[str]]
+    lead: Callable[[CreateRequest], list[bytes]]
+    offer: Callable[[CreateRequest, Sequence[Tool], Set[str]], Offer]
+    options: Callable[[CreateRequest, Offer], dict[str, Any]]
+
+    def writer(self, opener: Opener, *, reads_all: bool) -> Writer:
+        """It writes down what `opener` opens. With `reads_all`, its engines open what they sealed themselves."""
+        return Writer(
+            render=lambda items: self.render(opened(items, opener)),
+            reads=lambda item: bool(summary_in(item, opener)) or (reads_all and is_foreign(item, opener)),
+            withheld=lambda items: self.withheld(opened(items, opener)),
+        )
 
 
-RENDERINGS: Final[dict[Dialect, Rendering]] = {"chat": chat, "responses": responses}
+def _chat(reasoning_field: str | None) -> Rendering:
+    return Rendering(
+        partial(chat.render, reasoning_field=reasoning_field),
+        partial(chat.withheld, reasoning_field=reasoning_field),
+        chat.lead,
+        chat.offer,
+        chat.options,
+    )
+
+
+RENDERINGS: Final[dict[Dialect, Rendering]] = {
+    "chat": _chat(None),
+    "chat/reasoning": _chat("reasoning"),
+    "chat/reasoning_content": _chat("reasoning_content"),
+    "responses": Rendering(
+        responses.render, responses.withheld, responses.lead, responses.offer, responses.options
+    ),
+}
 
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
@@ -50,11 +80,17 @@ _decode_removal = msgspec.json.Decoder(_Removal).decode
 
 
 class History:
-    """Finds, extends and forgets the rendered chains of turns."""
+    """Finds, extends and forgets the rendered chains of turns. `vault` seals and opens what clients carry for us."""
 
-    def __init__(self, store: Store, cache: PrefixCache) -> None:
+    def __init__(self, store: Store, cache: PrefixCache, vault: Vault | None = None) -> None:
         self._store = store
         self._cache = cache
+        self._removals: dict[str, int] = {}
+        self.vault = vault or Vault(Seals())
+
+    def writer(self, project: str, dialect: Dialect) -> Writer:
+        """How the contexts of a project are written down in a dialect."""
+        return RENDERINGS[dialect].writer(self.vault.opener(project), reads_all=dialect == "responses")
 
     async def resolve(self, project: str, turn_id: str, dialect: Dialect) -> Link | None:
         """The chain that ends in `turn_id`; None if nothing is left of it.
@@ -64,6 +100,7 @@ class History:
         tree = tree_of(turn_id)
         if tree is None:
             raise PreviousResponseNotFound(turn_id)
+        await self._check_memory(project, tree)
         link = self._cache.get(project, tree, dialect, turn_id)
         if link is not None:
             return link
@@ -80,6 +117,7 @@ class History:
         """
         tree = tree_of(conversation.id)
         assert tree is not None
+        await self._check_memory(project, tree)
         link = self._cache.get(project, tree, dialect, conversation.tip)
         if link is not None:
             return link, conversation.tip
@@ -90,12 +128,23 @@ class History:
         """The same for who does not need it rendered: whichever rendering is kept, or none."""
         tree = tree_of(conversation.id)
         assert tree is not None
+        await self._check_memory(project, tree)
         for dialect in RENDERINGS:
             link = self._cache.get(project, tree, dialect, conversation.tip)
             if link is not None:
                 return link, conversation.tip
         turns = await self._store.conversation_chain(project, conversation.id)
-        return link_chain([_chain_turn(turn) for turn in turns], lambda _: b""), turns[-1].id
+        return link_chain([_chain_turn(turn) for turn in turns], Writer(lambda _: b"")), turns[-1].id
+
+    async def _check_memory(self, project: str, tree: str) -> None:
+        """Forget a tree that another server has removed something from."""
+        peers = self._store.peers
+        if peers is None or not self._cache.has(project, tree):
+            return
+        removals = await peers.removals(tree)
+        if removals != self._removals.get(tree, 0):
+            self._cache.forget(project, tree)
+            self._removals[tree] = removals
 
     def grow(self, project: str, parent_id: str, turn: ChainTurn) -> None:
         """Keep the links of a turn that no model was asked for, in each dialect in which its parent's is kept."""
@@ -107,14 +156,14 @@ class History:
                 self.extend(project, parent, turn, dialect)
 
     def _linked(self, project: str, tree: str, turns: Sequence[Turn], dialect: Dialect) -> Link | None:
-        link = link_chain([_chain_turn(turn) for turn in turns], RENDERINGS[dialect].render)
+        link = link_chain([_chain_turn(turn) for turn in turns], self.writer(project, dialect))
         if link is not None and not any(turn.deleted for turn in turns):
             self._cache.put(project, tree, dialect, link)
         return link
 
     def extend(self, project: str, parent: Link | None, turn: ChainTurn, dialect: Dialect) -> None:
         """Keep the link of a turn that was just committed below `parent`."""
-        link = link_turn(parent, turn, RENDERINGS[dialect].render)
+        link = link_turn(parent, turn, self.writer(project, dialect))
         tree = tree_of(turn.id)
         assert tree is not None
         self._cache.put(project, tree, dialect, link)

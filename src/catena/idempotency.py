@@ -110,9 +110,17 @@ class Once:
 
     async def _search(self, project: str, key: RequestKey, mode: Mode, begin: Begin) -> Known:
         try:
+            while not await self._runs.hold_key(project, key):
+                # Another server has begun a run for it, or is about to.
+                turn = await self._find(project, key, mode)
+                if turn is not None:
+                    return Known(turn, replayed=True)
+                await asyncio.sleep(_LOOK_EVERY)
             turn = await self._find(project, key, mode)
             return Known(await begin(), replayed=False) if turn is None else Known(turn, replayed=True)
         finally:
+            if (project, key.name) not in self._runs.keyed:
+                self._runs.release_key(project, key)
             del self._searches[project, key.name]
 
     async def _find(self, project: str, key: RequestKey, mode: Mode) -> Turn | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["TurnIds", "is_well_formed", "item_home", "item_prefix", "new_tree", "tree_of"]
@@ -105,6 +106,7 @@ def item_home(item_id: str) -> str | None:
     return item_id[-50:-4] if _OURS.fullmatch(item_id) else None
 
 
+@lru_cache(maxsize=256)
 def item_prefix(item_type: str) -> str:
     """The prefix of ids of items of this type."""
     return _PREFIXES.get(item_type) or "".join(word[0] for word in item_type.split("_") if word) + "_"

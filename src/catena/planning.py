@@ -6,32 +6,36 @@ with their ids, the prompt in its engine's dialect, and the response as it is be
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
-from catena.context.chain import Link, admit, fragments
+from catena.attachments import Attachments
+from catena.context.chain import Link, admit
 from catena.context.ledger import answering
-from catena.context.offer import Offer, added_tools
+from catena.context.offer import Offer
+from catena.context.prompting import Context
+from catena.context.sealed import opened
 from catena.errors import BadRequest, ConversationLocked, ConversationNotFound, NotFound
-from catena.history import RENDERINGS, History
+from catena.history import History
 from catena.ids import TurnIds, new_tree, tree_of
 from catena.incoming import dereferenced, foreign_ids, identified
-from catena.store import Claim, Door, RequestKey, Store, Turn
-from catena.upstream import Dialect, Prompt, Upstream
-from catena.upstream.routing import Router
+from catena.orders import Order, decode_order
+from catena.prompts import Prompts
+from catena.questions import Place, Question, Questions, compacts, context_tools
+from catena.revival import ids_of
+from catena.store import Claim, Door, Store, Turn
+from catena.upstream import CHAT_DIALECTS, Dialect, Prompt, Upstream
+from catena.upstream.routing import Router, Served
+from catena.vault import Vault
 from catena.wire.echo import echo
 from catena.wire.items import normalise_input
 from catena.wire.request import CreateRequest, require_tool_choice
 from catena.wire.response import Item, Response, ResponseStatus, stored_fields
-from catena.wire.settings import TextFormat
-from catena.wire.tools import Tool
 
-__all__ = ["Order", "Plan", "Planner", "Recollection"]
-
-log = logging.getLogger("catena.runs")
+__all__ = ["Order", "Plan", "Planner", "Recollection", "decode_order"]
 
 _ANSWERED: Final = ("completed", "incomplete")
 _PREFIX: Final = {"responses": "resp_", "chat": "chatcmpl-"}
@@ -43,22 +47,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a door asks for. `extra_options` are settings that only the chat dialect has, passed on as they are. `key`
-    is what the request was sent under, if its turn is to be found by that."""
-
-    request: CreateRequest
-    door: Door = "responses"
-    listed: bool = False
-    extra_options: dict[str, Any] | None = None
-    key: RequestKey | None = None
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was found good, with all that its run needs.
-
-    `form` is what the answer must be, where its engine does not see to that itself.
-    """
+    """A request that was found good, with all that its run needs."""
 
     project: str
     order: Order
@@ -66,10 +56,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     items: Sequence[Item]
     ids: TurnIds
     upstream: Upstream
-    prompt: Prompt
-    offer: Offer
-    form: TextFormat | None
+    question: Question
     response: Response
+    vault: Vault
     fence: int = 0
     tip: str | None = None
     """The turn that its conversation ended with when it was planned."""
@@ -79,6 +68,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def request(self) -> CreateRequest:
         return self.order.request
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.question.prompt
+
+    @property
+    def offer(self) -> Offer:
+        return self.question.offer
+
+    @property
+    def compacts(self) -> bool:
+        """Whether the context is to be compacted here, and no answer made."""
+        return self.upstream.dialect in CHAT_DIALECTS and compacts(self.items)
 
     @property
     def stored(self) -> bool:
@@ -123,11 +125,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """Makes plans.
-
-    With `require_same_model`, a chain stays on the model of its last turn. `omitted_tools` are the kinds of hosted
-    tools that an engine without them is just not told of.
-    """
+    """Makes plans, with `questions` to the engines. With `require_same_model`, a chain stays on the model of its last
+    turn."""
 
     def __init__(
         self,
@@ -138,22 +137,35 @@ class Planner:
         clock: Callable[[], float],
         require_same_model: bool = False,
         omitted_tools: Set[str] = frozenset(),
+        attachments: Attachments | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         self._store = store
+        self._prompts = prompts or Prompts()
         self._router = router
         self._history = history
         self._clock = clock
         self._require_same_model = require_same_model
-        self._omitted_tools = omitted_tools
+        self._questions = Questions(
+            history,
+            attachments or Attachments(store.files, clock=clock),
+            self._prompts,
+            omitted_tools=omitted_tools,
+        )
 
-    async def plan(self, project: str, order: Order, recollection: Recollection | None = None) -> Plan:
+    async def plan(
+        self, project: str, order: Order, recollection: Recollection | None = None, *, bounded: bool = True
+    ) -> Plan:
         """The plan of a new turn, which may continue one that only its door remembers.
 
-        Raises BadRequest, PreviousResponseNotFound, NotFound (a conversation, an item reference), ConversationLocked
-        or StoreUnavailable; nothing was stored then.
+        Unless it is `bounded`, its context may be longer than its model can read. Raises BadRequest,
+        PreviousResponseNotFound, NotFound (a conversation, an item reference), ConversationLocked or
+        StoreUnavailable; nothing was stored then.
         """
         request = order.request
-        upstream, model = self._route(request.model, order.door)
+        served = self._served(request.model, order.door)
+        upstream = served.upstream
+        self._check_prompt(request, upstream)
         if request.conversation is not None:
             link, tip = await self._conversed(project, request, upstream)
         else:
@@ -161,14 +173,28 @@ class Planner:
         items = await dereferenced(self._store, project, normalise_input(request.input))
         if order.door == "chat" and link is not None:
             items = answering(link.open_calls, items)
+        self._history.vault.check(project, items, engine_reads=upstream.dialect not in CHAT_DIALECTS)
         admit(link, items)
-        require_tool_choice(request, _context_tools(order, link, items))
+        inside = opened(items, self._history.vault.opener(project))
+        tools = context_tools(order, link, inside)
+        require_tool_choice(request, tools)
         now = int(self._clock())
         tree = tree_of(request.conversation_id or request.previous_response_id or "")
         ids = TurnIds.new(tree or new_tree(), now)
         items = [identified(item, ids) for item in items]
         status: ResponseStatus = "queued" if request.background else "in_progress"
-        prompt, offer = self._prompt(order, link, items, ids.tree, upstream, model)
+        response = echo(request, response_id=ids.turn(_PREFIX[order.door]), created_at=now, status=status)
+        place = Place(
+            project=project,
+            order=order,
+            link=link,
+            items=items,
+            inside=inside,
+            tools=tools,
+            tree=ids.tree,
+            served=served,
+        )
+        question = await self._questions.put(place, bounded=bounded)
         return Plan(
             project=project,
             order=order,
@@ -176,12 +202,17 @@ class Planner:
             items=items,
             ids=ids,
             upstream=upstream,
-            prompt=prompt,
-            offer=offer,
-            form=_form(request, upstream),
-            response=echo(request, response_id=ids.turn(_PREFIX[order.door]), created_at=now, status=status),
+            question=question,
+            response=_with_removals(response, link, items, question.material.context),
+            vault=self._history.vault,
             tip=tip,
         )
+
+    def _check_prompt(self, request: CreateRequest, upstream: Upstream) -> None:
+        # An engine of the Responses API may have the prompts that this server has not.
+        prompt = request.prompt
+        if prompt is not None and upstream.dialect in CHAT_DIALECTS and not self._prompts.knows(prompt.id):
+            raise NotFound(f"Prompt with id '{prompt.id}' not found.")
 
     async def again(self, claim: Claim, order: Order, response: Response) -> Plan:
         """The plan of a turn that is stored already and is run again, under the claim's fence.
@@ -189,15 +220,25 @@ class Planner:
         Raises the same errors as `plan`: the chain, or the engine, may have gone meanwhile.
         """
         turn = claim.turn
-        upstream, model = self._route(order.request.model, order.door)
+        served = self._served(order.request.model, order.door)
+        upstream = served.upstream
         if order.request.conversation is not None:
             link, tip = await self._conversed(turn.project, order.request, upstream, held=True)
         else:
             link, tip = await self._link(turn.project, order.request, upstream), None
         items = _decode_items(turn.input)
-        minted = sum(item["id"][-50:-4] == turn.id[-50:-4] for item in items)
-        ids = TurnIds.of(turn.id, used=minted)
-        prompt, offer = self._prompt(order, link, items, ids.tree, upstream, model)
+        inside = opened(items, self._history.vault.opener(turn.project))
+        ids = ids_of(turn)
+        place = Place(
+            project=turn.project,
+            order=order,
+            link=link,
+            items=items,
+            inside=inside,
+            tools=context_tools(order, link, inside),
+            tree=ids.tree,
+            served=served,
+        )
         return Plan(
             project=turn.project,
             order=order,
@@ -205,35 +246,12 @@ class Planner:
             items=items,
             ids=ids,
             upstream=upstream,
-            prompt=prompt,
-            offer=offer,
-            form=_form(order.request, upstream),
+            question=await self._questions.put(place),
             response=response,
+            vault=self._history.vault,
             fence=turn.fence,
             tip=tip,
         )
-
-    def _prompt(
-        self,
-        order: Order,
-        link: Link | None,
-        items: Sequence[Item],
-        tree: str,
-        upstream: Upstream,
-        model: str,
-    ) -> tuple[Prompt, Offer]:
-        """What the engine is asked, and which tools it is offered."""
-        _check_extra_options(order.extra_options, upstream)
-        rendering = RENDERINGS[upstream.dialect]
-        offer = rendering.offer(order.request, _context_tools(order, link, items), self._omitted_tools)
-        if offer.omitted:
-            log.info(
-                "%s is not offered to %s, which does not have it", ", ".join(offer.omitted), upstream.name
-            )
-        options = {**rendering.options(order.request, offer), **(order.extra_options or {})}
-        history = [*rendering.lead(order.request), *fragments(link)]
-        fragment = rendering.render(items)
-        return Prompt(model, [*history, fragment] if fragment else history, options, tree), offer
 
     async def _link(
         self,
@@ -277,8 +295,8 @@ class Planner:
                 code="model_mismatch",
             )
 
-    def _route(self, model: str, door: Door) -> tuple[Upstream, str]:
-        found = self._router.route(model)
+    def _served(self, model: str, door: Door) -> Served:
+        found = self._router.served(model)
         if found is not None:
             return found
         # The two endpoints answer differently (spec §1.4.15).
@@ -293,25 +311,14 @@ class Planner:
         )
 
 
-def _form(request: CreateRequest, upstream: Upstream) -> TextFormat | None:
-    # An engine of the Responses API promises what it answers; of the others many take the setting and forget it.
-    return request.text.format if request.text is not None and upstream.dialect == "chat" else None
-
-
-def _context_tools(order: Order, link: Link | None, items: Sequence[Item]) -> Sequence[Tool]:
-    """The tools that the context offers besides the request's own. The chat dialect has no words for calls of them."""
-    if order.door == "chat":
-        return ()
-    inherited = link.tools if link is not None else ()
-    return [*inherited, *added_tools(items)]
-
-
-def _check_extra_options(given: Mapping[str, Any] | None, upstream: Upstream) -> None:
-    if given and upstream.dialect != "chat":
-        name = next(iter(given))
-        raise BadRequest(
-            f"Unsupported parameter: '{name}' is not supported with this model: it is served by an engine that does "
-            "not speak Chat Completions.",
-            param=name,
-            code="unsupported_parameter",
-        )
+def _with_removals(
+    response: Response, link: Link | None, items: Sequence[Item], context: Context
+) -> Response:
+    """The response, telling of the reasoning that this engine is the first not to be shown."""
+    removed = [*(link.withheld if link is not None else ()), *context.writer.withheld(items)]
+    if not removed:
+        return response
+    told = [
+        {"id": each, "action": "removed", "reason": "model_mismatch", "type": "reasoning"} for each in removed
+    ]
+    return replace(response, input_transformations=told)

@@ -29,6 +29,10 @@ class PrefixCache:
         self._trees: OrderedDict[_TreeKey, dict[_LinkKey, Link]] = OrderedDict()
         self._sizes: dict[_TreeKey, int] = {}
 
+    def has(self, project: str, tree: str) -> bool:
+        """Whether anything of a tree is kept."""
+        return (project, tree) in self._trees
+
     def get(self, project: str, tree: str, dialect: Dialect, turn_id: str) -> Link | None:
         """The link of a turn, if it is kept; its tree is then the most recently used."""
         links = self._trees.get((project, tree))

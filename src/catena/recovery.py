@@ -1,7 +1,8 @@
-"""What becomes of a run whose server died: pure.
+"""What the log of a run tells to who does not have it: pure.
 
-Its log has the chunks that its engine had sent. Folded again, they are the response as far as it came, with the same
-events under the same numbers as were told before.
+A log has the chunks that an engine has sent. Folded again, they are the response as far as it came, with the same
+events under the same numbers as its own server tells. So a run can be followed through another server, and ended by
+another when its own has died.
 """
 
 from __future__ import annotations
@@ -15,9 +16,36 @@ from catena.errors import CatenaError
 from catena.fold import Fold
 from catena.ids import TurnIds
 from catena.journal import record
-from catena.wire.response import Response
+from catena.wire.events import Event
+from catena.wire.response import Response, ResponseStatus
 
-__all__ = ["ended_with_what_it_had"]
+__all__ = ["Retelling", "ended_with_what_it_had"]
+
+
+class Retelling:
+    """The events of a run, told again from its log. `response` is the run's as it was stored."""
+
+    def __init__(self, response: Response, ids: TurnIds) -> None:
+        status: ResponseStatus = "queued" if response.background else "in_progress"
+        self._fold = Fold(replace(response, status=status, output=[]), ids)
+        self._begun = status == "in_progress"
+
+    @property
+    def response(self) -> Response:
+        """The response as far as it was told."""
+        return self._fold.response
+
+    def start(self) -> list[Event]:
+        """The first events, which come before anything is logged."""
+        return self._fold.start()
+
+    def go_on(self, chunks: Sequence[Chunk], *, begun: bool = True) -> list[Event]:
+        """The events that these chunks of the log make. `begun` says that the run does not wait any more."""
+        events: list[Event] = []
+        if (begun or chunks) and not self._begun:
+            self._begun = True
+            events += self._fold.begin()
+        return events + self._fold.feed(chunks)
 
 
 def ended_with_what_it_had(

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from catena.chunks import Chunk
 from catena.context.chain import ChainTurn
-from catena.errors import CatenaError
+from catena.errors import CatenaError, StoreUnavailable
 from catena.feed import Feed
 from catena.fold import TERMINAL, Fold
 from catena.forms import answer_to, check_form
@@ -25,13 +26,20 @@ from catena.history import History
 from catena.journal import record
 from catena.planning import Plan
 from catena.run_log import RunLog
-from catena.store import LeaseLost, Store, Turn
+from catena.store import LeaseLost, Peers, Store, Turn
+from catena.traceparent import passed_on
 from catena.wire.events import Event
 from catena.wire.response import Response
 
 __all__ = ["Run", "RunSettings", "Workshop"]
 
 log = logging.getLogger("catena.runs")
+
+_AGAIN: Final = 0.5
+"""Seconds until an end that could not be stored is tried again."""
+
+_WHILE_STOPPING: Final = 2.0
+"""Seconds for which an end waits, at most, while its server stops: a connection may just have to be made anew."""
 
 Answer: TypeAlias = AsyncGenerator[Sequence[Chunk], None]
 
@@ -41,12 +49,16 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `grace` is how long a stored stream goes on when its last follower is gone; 0 ends it at once, -1 never. `lease` is
     how long a run is its server's own without a sign of life. `log_every` is the pause between two batches of a run's
-    log; with 0, every piece is logged before it is told.
+    log; with 0, every piece is logged before it is told. `outage` is how long an end waits for a store that cannot be
+    reached; then the run fails. With `wait_for_log` a stream waits as long with every piece, where other servers may
+    take it up; without, it goes on, and is logged later.
     """
 
     grace: float = 10.0
     lease: float = 30.0
     log_every: float = 0.0
+    outage: float = 0.0
+    wait_for_log: bool = False
 
 
 class Workshop(msgspec.Struct, frozen=True):
@@ -71,11 +83,17 @@ class Run:
         self.plan = plan
         self.feed = Feed()
         self.error: CatenaError | None = None
+        self.began = time.perf_counter()
+        self.heard: float | None = None
+        """When the engine's first words came, on the clock of `began`."""
         self._workshop = workshop
+        self._traceparent = passed_on.get()
         self._fold = Fold(plan.response, plan.ids)
         self._fold.feed(plan.offer.chunks)
         self._untold: list[Event] = []
         self._log: RunLog | None = None
+        self._logs = bool(plan.announced and plan.request.stream)
+        """Whether what is told could be asked for again: it is in the log before."""
         self._lost = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
         self._asking = False
@@ -86,16 +104,32 @@ class Run:
         self._handed_back = False
         self._followers = 0
         self._grace: asyncio.TimerHandle | None = None
+        self._parting: asyncio.Task[None] | None = None
 
     @property
     def response(self) -> Response:
         response = self._fold.response
-        if response.status not in TERMINAL or self.feed.ended:
+        if response.status not in TERMINAL or (self.feed.ended and not self.lost):
             return response
-        # It has ended, but is not committed: after a crash that would not have been.
+        # It has ended, but is not committed, and perhaps never will be: after a crash that would not have been.
         return msgspec.structs.replace(
             response, status="in_progress", completed_at=None, error=None, incomplete_details=None, usage=None
         )
+
+    @property
+    def outcome(self) -> Response:
+        """The response as it ends, committed or not."""
+        return self._fold.response
+
+    @property
+    def lost(self) -> bool:
+        """Whether it turned out to be another server's."""
+        return self._lost.is_set()
+
+    @property
+    def followers(self) -> int:
+        """How many follow it at this moment."""
+        return self._followers
 
     @property
     def task(self) -> asyncio.Task[Any] | None:
@@ -106,6 +140,11 @@ class Run:
     def working(self) -> bool:
         """Whether its engine is being asked, or its end is being written."""
         return self._task is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is stored, and waits for a worker: this server's or another's."""
+        return self.plan.stored and self._begun and not self.working
 
     @property
     def _is_over(self) -> bool:
@@ -146,6 +185,12 @@ class Run:
         self.plan = plan
         self.start()
 
+    def keep(self, fence: int) -> None:
+        """This server claimed a run that goes on here: its lease was over, as the store was away. It goes on."""
+        self.plan = msgspec.structs.replace(self.plan, fence=fence)
+        if self._log is not None:
+            self._log.under(fence)
+
     # Ways to end it early
 
     def cancel(self) -> None:
@@ -182,6 +227,7 @@ class Run:
 
     async def execute(self) -> None:
         """To the end, whatever it is."""
+        passed_on.set(self._traceparent)  # this may be another task than the request's
         try:
             await self._ask()
         except CatenaError as error:
@@ -218,17 +264,21 @@ class Run:
             async with contextlib.aclosing(answer_to(self.plan)) as answer:
                 if self.plan.background:
                     feed.publish(fold.begin())
+                    first = await _next(answer)
                 elif self.plan.begun_first:
-                    await self._take(await self._announced(answer))
+                    first = await self._announced(answer)
                 else:
                     feed.publish(fold.start())
+                    first = await _next(answer)
+                self.heard = time.perf_counter()
+                await self._take(first)
                 async for chunks in answer:
                     await self._take(chunks)
         finally:
             self._asking = False
         if self._is_over:
             raise asyncio.CancelledError
-        check_form(self.plan.form, fold)
+        check_form(self.plan.question.form, fold)
         # Told with the end, after the commit: a run that is cut off before has another end.
         self._untold += fold.finish(int(self._workshop.clock()))
 
@@ -242,7 +292,7 @@ class Run:
     async def _take(self, chunks: Sequence[Chunk]) -> None:
         """Fold these; have them in the log, and then tell what they made."""
         self._untold += self._fold.feed(chunks)
-        if self.plan.announced and self.plan.request.stream:
+        if self._logs:
             if self._log is None:
                 self._log = self._new_log()
                 chunks = [*self.plan.offer.chunks, *chunks]
@@ -253,8 +303,9 @@ class Run:
         self.feed.publish(untold)
 
     def _new_log(self) -> RunLog:
-        store, interval = self._workshop.store, self._workshop.settings.log_every
-        return RunLog(store, self.plan.turn(self.plan.response), interval, self._lost)
+        store, settings = self._workshop.store, self._workshop.settings
+        patience = settings.outage if settings.wait_for_log and store.peers is not None else None
+        return RunLog(store, self.plan.turn(self.plan.response), settings.log_every, self._lost, patience)
 
     async def _announced(self, answer: Answer) -> Sequence[Chunk]:
         """The first chunks; the row of this turn is written and told while the engine begins to think."""
@@ -295,10 +346,15 @@ class Run:
                 return
             ending = await self._committed()
         except LeaseLost:
+            self._lost.set()
             ending = ()
         except CatenaError as error:
             log.warning("run %s was not given back: %s", self.plan.response.id, error.message)
         finally:
+            if self.lost and self.error is None:
+                self.error = CatenaError(
+                    "The response was taken over by another server and is not told here."
+                )
             self._workshop.ended(self.plan.response.id)
             if self._grace is not None:
                 self._grace.cancel()
@@ -310,11 +366,12 @@ class Run:
         """The events that tell the end, which is committed."""
         ending = [*self._untold, *self._fold.terminal()]
         try:
-            await self._commit(ending)
+            await self._commit_patiently(ending)
         except LeaseLost:
             raise
         except CatenaError as error:
-            self._fail(error)
+            if self.error is None:  # one that has failed may be stored as that after all: it is told so, too
+                self._fail(error)
         except Exception:
             log.exception("run %s was not stored by a fault of this server", self.plan.response.id)
             self._fail(CatenaError())
@@ -325,16 +382,51 @@ class Run:
             await self._commit_failure(ending)
         return ending
 
+    async def _commit_patiently(self, ending: Sequence[Event]) -> None:
+        """Commit; where the store cannot be reached, and somebody was told of the run, for as long as is set."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            try:
+                return await self._commit(ending)
+            except StoreUnavailable:
+                if not (self.plan.announced and self._begun) or loop.time() - began >= self._patience:
+                    raise
+            await asyncio.sleep(_AGAIN)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which its end waits for the store."""
+        if isinstance(self.error, StoreUnavailable):
+            return 0.0  # its log has waited already
+        outage = self._workshop.settings.outage
+        return min(outage, _WHILE_STOPPING) if self._stopped else outage
+
     async def _commit_failure(self, ending: Sequence[Event]) -> None:
         """Now, or when the store can be written again: its row says that it is under way, and must not for ever."""
         try:
+            await self._check_unstored()
             await self._commit(ending)
         except LeaseLost:
             raise
         except Exception as error:
+            if self._stopped and self._workshop.store.peers is not None:
+                # Nobody would write it later: another server ends the run, with what is on record.
+                raise LeaseLost(self.plan.response.id) from error
             cuts = self._journal(ending) if isinstance(error, CatenaError) else b""
             turn = self.plan.turn(self._fold.response, cuts)
             self._workshop.unwritten.append((turn, self.plan.background))
+
+    async def _check_unstored(self) -> None:
+        """Raise LeaseLost if another end is stored: this run's own, whose commit was not answered, or another server's.
+
+        Its followers hear that one then, as they would of any other server's run.
+        """
+        store, plan = self._workshop.store, self.plan
+        if store.peers is not None:
+            stored = await store.load(plan.project, plan.response.id)
+            if stored is not None and stored.status in TERMINAL:
+                raise LeaseLost(plan.response.id)
 
     async def _commit(self, ending: Sequence[Event]) -> None:
         plan, response = self.plan, self._fold.response
@@ -382,7 +474,25 @@ class Run:
         if grace == 0:
             self.cancel()
         elif grace > 0:
-            self._grace = asyncio.get_running_loop().call_later(grace, self.cancel)
+            self._grace = asyncio.get_running_loop().call_later(grace, self._grace_is_over)
+
+    def _grace_is_over(self) -> None:
+        peers = self._workshop.store.peers
+        if peers is None or not self.plan.stored:
+            self.cancel()
+        else:
+            self._parting = asyncio.create_task(self._end_unless_followed_elsewhere(peers))
+
+    async def _end_unless_followed_elsewhere(self, peers: Peers) -> None:
+        attended = True  # a store that cannot say is asked later
+        with contextlib.suppress(CatenaError):
+            attended = await peers.is_attended(self.plan.project, self.plan.response.id)
+        if self._followers or self.feed.ended:
+            return
+        if attended:
+            self._left_alone()
+        else:
+            self.cancel()
 
 
 async def _next(answer: Answer) -> Sequence[Chunk]:

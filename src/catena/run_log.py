@@ -2,7 +2,8 @@
 
 Chunks are logged, not events: with the response's id they make every event again. What followers hear is in the log
 before they hear it, so that nothing that was told is told in another way after a crash; when the run is finished its
-log goes.
+log goes. While the store cannot be reached, a run that others could take up waits; any other goes on without, and the
+log follows when it can.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from catena.chunks import Chunk
-from catena.errors import CatenaError
+from catena.errors import CatenaError, StoreUnavailable
 from catena.store import LeaseLost, Store, Turn
 
 __all__ = ["RunLog", "decode_log"]
 
 log = logging.getLogger("catena.runs")
+
+_AGAIN: Final = 0.5
+"""Seconds until a batch that could not be written is tried again."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Chunk]).decode
@@ -33,26 +39,45 @@ def decode_log(batches: Iterable[bytes]) -> list[Chunk]:
 class RunLog:
     """The log of one run. With an `interval` in seconds, chunks are gathered that long; 0 writes them at once.
 
-    `lost` is set when another worker turns out to have the run.
+    What is written at once waits `patience` seconds for a store that cannot be reached; None waits for nothing. `lost`
+    is set when another worker turns out to have the run.
     """
 
-    def __init__(self, store: Store, turn: Turn, interval: float, lost: asyncio.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        turn: Turn,
+        interval: float,
+        lost: asyncio.Event,
+        patience: float | None = None,
+    ) -> None:
         self._store = store
         self._turn = turn
         self._interval = interval
         self._lost = lost
+        self._patience = patience
         self._gathered: list[Chunk] = []
         self._batch = 0
+        self._failed: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, chunks: Sequence[Chunk]) -> None:
-        """Keep these: they are in the store when this returns, or will be with the next batch."""
+        """Keep these: they are in the store when this returns, or will be with the next batch.
+
+        Raises StoreUnavailable where that was waited for in vain.
+        """
         self._gathered += chunks
-        if self._interval <= 0:
+        if self._interval <= 0 and self._patience is not None:
+            await self._write_patiently(self._patience)
+        elif self._interval <= 0 and self._failed is None:
             await self._write()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._interval, self._begin)
+        else:
+            self._write_in(self._interval)
+
+    def under(self, fence: int) -> None:
+        """Write under this fence from now on."""
+        self._turn = replace(self._turn, fence=fence)
 
     async def close(self) -> None:
         """Write no more; what is being written is finished."""
@@ -62,22 +87,53 @@ class RunLog:
         if self._writing is not None:
             await asyncio.wait([self._writing])
 
+    def _write_in(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(
+                max(seconds, _AGAIN if self._failed else 0), self._begin
+            )
+
     def _begin(self) -> None:
         self._timer = None
         if self._writing is not None and not self._writing.done():
             # A store that is slow gets larger batches, not more of them.
-            self._timer = asyncio.get_running_loop().call_later(self._interval, self._begin)
+            self._write_in(self._interval)
             return
         self._writing = asyncio.create_task(self._write())
 
+    async def _write_patiently(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + patience
+        while (error := await self._try()) is not None:
+            if not isinstance(error, StoreUnavailable) or loop.time() >= give_up:
+                raise error
+            await asyncio.sleep(_AGAIN)
+
     async def _write(self) -> None:
-        chunks, self._gathered = self._gathered, []
+        again = self._failed is not None
+        if await self._try() is not None:
+            # The run goes on: its end will be committed, or fail, by itself.
+            self._write_in(_AGAIN)
+        elif again and self._gathered:
+            self._write_in(0)
+
+    async def _try(self) -> CatenaError | None:
+        """Write what there is. Returns why it could not be written."""
+        # One that failed may be there all the same, and read by others: so it is written again as it was.
+        again = self._failed is not None
+        batch = self._failed
+        if batch is None:
+            batch, self._gathered = _encode(self._gathered), []
         try:
-            await self._store.append_log(self._turn, self._batch, _encode(chunks))
-            self._batch += 1
+            await self._store.append_log(self._turn, self._batch, batch)
         except LeaseLost:
             self._lost.set()
         except CatenaError as error:
-            # The run goes on: its end will be committed, or fail, by itself.
-            log.warning("the log of %s could not be written: %s", self._turn.id, error.message)
-            self._gathered = [*chunks, *self._gathered]
+            if not again:
+                log.warning("the log of %s could not be written: %s", self._turn.id, error.message)
+            self._failed = batch
+            return error
+        else:
+            self._batch += 1
+            self._failed = None
+        return None

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Coroutine, Sequence, Set
 from typing import Any, Final
 
 import msgspec
 
-from catena.errors import BadRequest, TooManyRequests
+from catena.attachments import Attachments
+from catena.errors import BadRequest, StoreUnavailable, TooManyRequests
 from catena.fold import TERMINAL
 from catena.history import History
+from catena.limits.ticket import Ticket, current_ticket
 from catena.planning import Order, Plan, Planner, Recollection
+from catena.prompts import Prompts
 from catena.run import Run, RunSettings, Workshop
-from catena.store import Store
+from catena.store import RequestKey, Store
+from catena.tally import Tally
 from catena.upstream.routing import Router
 from catena.wire.response import Response
 
@@ -51,11 +56,14 @@ class Runs:
         background: BackgroundSettings | None = None,
         require_same_model: bool = False,
         omitted_tools: Set[str] = frozenset(),
+        attachments: Attachments | None = None,
+        prompts: Prompts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.history = history
         self.background = background or BackgroundSettings()
+        self.prompts = prompts or Prompts()
         self.planner = Planner(
             store,
             router,
@@ -63,14 +71,22 @@ class Runs:
             clock=clock,
             require_same_model=require_same_model,
             omitted_tools=omitted_tools,
+            attachments=attachments,
+            prompts=self.prompts,
         )
         self.active: dict[str, Run] = {}
+        self.tally = Tally()
+        self._tickets: dict[str, Ticket] = {}
+        self._settling: set[asyncio.Task[None]] = set()
         self.keyed: dict[tuple[str, bytes], Run] = {}
         """The active runs whose requests were sent under a key, by project and name."""
         self.claiming = asyncio.Lock()
         """Held while runs are taken from the queue: what waits is either taken up or cancelled, never both."""
         self.queued = asyncio.Event()
         """Set when there may be something for a worker to do."""
+        self.asked = asyncio.Event()
+        """Set when another server, or this one, is asked to cancel a run that may be anywhere."""
+        self.closing = False
         self.told = asyncio.Event()
         """Set when a background run has ended, so that there may be a webhook to deliver."""
         self.workshop = Workshop(
@@ -85,14 +101,25 @@ class Runs:
 
     async def plan(self, project: str, order: Order, recollection: Recollection | None = None) -> Plan:
         """See `Planner.plan`."""
-        return await self.planner.plan(project, order, recollection)
+        plan = await self.planner.plan(project, order, recollection)
+        ticket = current_ticket()
+        if plan.stored and ticket is not None:
+            ticket.check_storage()
+        return plan
 
     def begin(self, plan: Plan) -> Run:
         """A run of `plan`, known as active until it ends."""
-        run = self.active[plan.response.id] = Run(plan, self.workshop)
+        run = self.active[plan.response.id] = self._made(plan)
+        ticket = current_ticket()
+        if ticket is not None:
+            ticket.take()
+            self._tickets[plan.response.id] = ticket
         if plan.order.key is not None:
             self.keyed[plan.project, plan.order.key.name] = run
         return run
+
+    def _made(self, plan: Plan) -> Run:
+        return Run(plan, self.workshop)
 
     async def submit(self, plan: Plan) -> Run:
         """A run that waits for a worker; it is stored when this returns.
@@ -119,11 +146,32 @@ class Runs:
             )
 
     def running(self, project: str, turn_id: str) -> Run | None:
-        """The run of a response whose id was told already, while it waits or goes on, or is kept."""
+        """The run of a response whose id was told already, while it waits or goes on, or is kept.
+
+        With other servers on the store, one that waits there is none of this server's own: any may take it up.
+        """
         run = self.active.get(turn_id)
         if run is None or run.plan.project != project:
             return None
+        if self.store.peers is not None and run.plan.stored and not run.working:
+            return None
         return run if run.plan.announced or run.plan.background else None
+
+    def working(self, project: str, turn_id: str) -> Run | None:
+        """The same for one that is stored and goes on here at this moment."""
+        run = self.running(project, turn_id)
+        return run if run is not None and run.working and not run.feed.ended else None
+
+    def waiting(self) -> Sequence[str]:
+        """The ids of the stored runs that were begun here and wait for a worker."""
+        return [turn_id for turn_id, run in self.active.items() if run.plan.background and run.waits]
+
+    def dismiss(self, turn_id: str) -> None:
+        """A run that waited here was taken up by another server: it is followed there."""
+        run = self.active[turn_id]
+        self._settle(turn_id, None)  # what it uses there is not known here: the guess stays
+        self._forget(turn_id)
+        run.feed.end()
 
     async def cancel(self, run: Run) -> Response:
         """Cancel a background run, unless it has ended, and return its response as it ended.
@@ -143,6 +191,9 @@ class Runs:
 
     def _ended(self, turn_id: str) -> None:
         run = self.active[turn_id]
+        usage = run.outcome.usage
+        self._settle(turn_id, usage.total_tokens if usage is not None else None)
+        self.tally.count(run, time.perf_counter())
         if run.plan.background:
             self.told.set()
         if run.plan.background and not run.plan.stored:
@@ -151,14 +202,37 @@ class Runs:
         else:
             self._forget(turn_id)
 
+    def _settle(self, turn_id: str, used: int | None) -> None:
+        ticket = self._tickets.pop(turn_id, None)
+        if ticket is not None:
+            task = asyncio.create_task(ticket.settle(used))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
     def _forget(self, turn_id: str) -> None:
+        self._settle(turn_id, 0)
         run = self.active.pop(turn_id, None)
         if run is not None and run.plan.order.key is not None:
             self.keyed.pop((run.plan.project, run.plan.order.key.name), None)
+            self.release_key(run.plan.project, run.plan.order.key)
+
+    async def hold_key(self, project: str, key: RequestKey) -> bool:
+        """Whether this server, of all on the store, may begin a run for a key. It may until `release_key`."""
+        peers, lease = self.store.peers, self.workshop.settings.lease
+        return peers is None or await peers.hold_key(project, key.name, self.workshop.owner, lease)
+
+    def release_key(self, project: str, key: RequestKey) -> None:
+        """Let others begin runs for a key: its run has ended, or there is none."""
+        if self.store.peers is not None:
+            releasing = self.store.peers.release_key(project, key.name, self.workshop.owner)
+            task = asyncio.create_task(_survived(releasing))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
 
     async def close(self) -> None:
         """End every run that is under way: a background run is given back to the queue, any other is stored with
         what it had."""
+        self.closing = True
         tasks: list[asyncio.Task[Any]] = []
         for run in list(self.active.values()):
             task = run.stop(hand_back=run.plan.background and run.plan.stored)
@@ -166,6 +240,14 @@ class Runs:
                 tasks.append(task)
         if tasks:
             await asyncio.wait(tasks)
+        if self._settling:
+            await asyncio.wait(self._settling)
+
+
+async def _survived(work: Coroutine[Any, Any, None]) -> None:
+    """What ends by itself in a while, if the store is away."""
+    with contextlib.suppress(StoreUnavailable):
+        await work
 
 
 def not_in_background() -> BadRequest:

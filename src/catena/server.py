@@ -14,19 +14,29 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
+from msgspec.structs import replace
 
-from catena.config import Config, UpstreamSettings, database_path
+from catena.attachments import Attachments
+from catena.config import Config, UpstreamSettings, is_loopback, seal_keys_path
 from catena.conversations import Conversations
 from catena.embedded import EmbeddedEngine
+from catena.entrance import gate_of
+from catena.erasure import Erasure
+from catena.fetching import Fetcher
 from catena.guard import Guard
 from catena.history import History
 from catena.lanes import Limits
+from catena.limits.limiter import Limiter
+from catena.limits.storage import Storage
 from catena.prefix import PrefixCache
-from catena.retention import Retention
+from catena.prompts import Prompts
+from catena.retention import Retention, Term
 from catena.run import RunSettings
 from catena.runs import BackgroundSettings, Runs
+from catena.seal import Seals
 from catena.store import Store
-from catena.store.sqlite import SqliteStore
+from catena.stores import open_store
+from catena.tracing import Tracing, open_tracing
 from catena.upstream import Upstream
 from catena.upstream.chat import ChatUpstream
 from catena.upstream.embedded import EmbeddedUpstream
@@ -34,12 +44,23 @@ from catena.upstream.engine import Access
 from catena.upstream.http import HttpClient, Timeouts
 from catena.upstream.responses import ResponsesUpstream
 from catena.upstream.routing import Route, Router
+from catena.upstream.traits import Content, Traits, traits_of
+from catena.vault import Vault
 from catena.web.app import App
+from catena.web.bounds import Bounds, bounded
 from catena.web.chat import ChatRoutes
+from catena.web.contexts import ContextRoutes
 from catena.web.conversations import ConversationRoutes
+from catena.web.end_users import EndUserRoutes
+from catena.web.explorer import ExplorerRoutes
+from catena.web.files import FileRoutes
 from catena.web.forward import ForwardRoutes
-from catena.web.keys import DEFAULT_PROJECT, EVERYTHING, READ_ONLY, Grant, Keys
+from catena.web.health import HealthRoutes
+from catena.web.lineage import LineageRoutes
+from catena.web.metering import Meter
+from catena.web.metrics import MetricRoutes, Observed
 from catena.web.models import ModelRoutes
+from catena.web.openapi import OpenApiRoutes
 from catena.web.responses import ResponseRoutes
 from catena.web.routes import Routes
 from catena.web.webhooks import WebhookRoutes
@@ -47,7 +68,16 @@ from catena.web.websocket import SocketRoutes
 from catena.webhooks import Deliverer, DeliverySettings
 from catena.worker import Worker
 
-__all__ = ["HttpServer", "bind", "build_app", "event_loop", "open_app", "serve"]
+__all__ = [
+    "HttpServer",
+    "bind",
+    "build_app",
+    "event_loop",
+    "open_app",
+    "open_upstream",
+    "retention_term",
+    "serve",
+]
 
 log = logging.getLogger("catena")
 
@@ -67,7 +97,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=bounded(Bounds(app.patience)),
                 ws="websockets-sansio",
                 ws_max_size=app.max_body,
                 ws_ping_interval=app.ping or None,
@@ -131,14 +161,22 @@ class HttpServer(uvicorn.Server):
 
 def build_app(config: Config, store: Store, router: Router) -> App:
     """The application over parts that are open."""
-    runs = Runs(
+    cache = PrefixCache(config.chains.cache_bytes)
+    fetcher = _fetcher(config)
+    attachments = Attachments(
+        store.files, fetcher, max_bytes=config.files.prompt_bytes, fetch_images=config.files.fetch_images
+    )
+    tracing = _tracing(config)
+    runs = (Runs if tracing is None else tracing.runs)(
         store,
         router,
-        History(store, PrefixCache(config.chains.cache_bytes)),
+        History(store, cache, Vault(Seals(seal_keys_path(config)))),
         settings=RunSettings(
             grace=config.streams.grace_seconds,
             lease=config.background.lease_seconds,
             log_every=config.streams.log_seconds,
+            outage=config.store.outage_seconds if store.peers is not None else 0.0,
+            wait_for_log=config.streams.wait_for_log,
         ),
         background=BackgroundSettings(
             concurrency=config.background.concurrency,
@@ -148,10 +186,12 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         ),
         require_same_model=config.chains.require_same_model,
         omitted_tools=config.tools.omitted,
+        attachments=attachments,
+        prompts=Prompts(Path(config.prompts.folder).expanduser() if config.prompts.folder else None),
     )
     worker = Worker(runs)
 
-    retention = Retention(store, runs.history, days=config.store.retention_days, clock=time.time)
+    retention = Retention(store, runs.history, term=retention_term(config), clock=time.time)
     guard = Guard(allow_private=config.webhooks.allow_private)
     deliverer = Deliverer(
         store,
@@ -170,24 +210,60 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         await worker.stop()
         await runs.close()
         await deliverer.stop()
+        if tracing is not None:
+            await tracing.close()
+        if fetcher is not None:
+            await fetcher.close()
+        await meter.limiter.close()
+        await gate.keys.close()
 
+    gate = gate_of(config, store)
+    meter = Meter(Limiter(store.counters, Storage(store.stored_bytes).used))
     routes = Routes()
     ResponseRoutes(runs, done_sentinel=config.server.done_sentinel).register(routes)
     ChatRoutes(runs).register(routes)
+    ContextRoutes(runs).register(routes)
     ConversationRoutes(Conversations(store, runs.history, clock=time.time)).register(routes)
+    LineageRoutes(store, runs.planner).register(routes)
     ModelRoutes(router).register(routes)
+    EndUserRoutes(Erasure(store, runs.history)).register(routes)
     WebhookRoutes(store, deliverer, guard).register(routes)
+    FileRoutes(store, max_bytes=config.files.max_bytes).register(routes)
+    if config.explorer.enabled:
+        ExplorerRoutes().register(routes)
     ForwardRoutes(router).register(routes)
+    HealthRoutes(store, router).register(routes)
+    OpenApiRoutes().register(routes)
     socket_routes = _socket_routes(config, runs)
     socket_routes.register(routes)
-    return App(
+    app = App(
         routes,
-        _keys(config),
+        gate,
+        meter,
         max_body=config.server.max_body_bytes,
+        patience=config.server.client_seconds,
         ping=config.streams.ping_seconds,
         on_start=start,
         on_stop=socket_routes.drain,
         on_close=close,
+    )
+    _metrics(config, Observed(app.traffic, runs, cache, router, deliverer)).register(routes)
+    return app
+
+
+def _tracing(config: Config) -> Tracing | None:
+    if not config.traces.enabled:
+        return None
+    return open_tracing(endpoint=config.traces.endpoint, sample_ratio=config.traces.sample_ratio)
+
+
+def _metrics(config: Config, observed: Observed) -> MetricRoutes:
+    here = is_loopback(config.server.host)
+    return MetricRoutes(
+        observed,
+        needs_key=not (here or config.metrics.open),
+        behind_proxies=config.metrics.open,
+        worker=str(os.getpid()) if config.server.workers > 1 else None,
     )
 
 
@@ -206,6 +282,20 @@ def _socket_routes(config: Config, runs: Runs) -> SocketRoutes:
     )
 
 
+def retention_term(config: Config) -> Term:
+    """How long turns are kept."""
+    return Term(days=config.store.retention_days, by_project=config.store.retention_days_by_project)
+
+
+def _fetcher(config: Config) -> Fetcher | None:
+    settings = config.files
+    if not settings.fetch:
+        return None
+    guard = Guard(allow_private=settings.fetch_private)
+    client = HttpClient(max_idle=4, resolve=guard.addresses)
+    return Fetcher(client, guard, max_bytes=settings.fetch_bytes, seconds=settings.fetch_seconds)
+
+
 def _delivery(config: Config) -> DeliverySettings:
     return DeliverySettings(
         concurrency=config.webhooks.concurrency,
@@ -214,35 +304,44 @@ def _delivery(config: Config) -> DeliverySettings:
     )
 
 
-def _keys(config: Config) -> Keys:
-    grants = {}
-    if config.server.api_key:
-        grants[config.server.api_key] = Grant(DEFAULT_PROJECT, EVERYTHING)
-    if config.server.read_only_api_key:
-        grants[config.server.read_only_api_key] = Grant(DEFAULT_PROJECT, READ_ONLY)
-    return Keys(grants)
-
-
 @contextlib.asynccontextmanager
 async def open_app(config: Config) -> AsyncIterator[App]:
     """The application with its store and engines open, for as long as the context lasts."""
     async with contextlib.AsyncExitStack() as stack:
-        path = database_path(config)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        store = await SqliteStore.open(path, durability=config.store.durability)
+        store = await open_store(config)
         stack.push_async_callback(store.close)
         upstreams: dict[str, Upstream] = {}
-        for name, settings in (config.upstreams or {"embedded": UpstreamSettings(kind="embedded")}).items():
-            upstreams[name] = _upstream(name, settings)
+        configured = config.upstreams or {"embedded": UpstreamSettings(kind="embedded")}
+        for name, settings in configured.items():
+            upstreams[name] = open_upstream(name, settings)
             stack.push_async_callback(upstreams[name].close)
+        traits = {name: _traits(settings) for name, settings in configured.items()}
         routes = {
-            name: Route(upstreams[route.upstream], route.model) for name, route in config.models.items()
+            name: Route(
+                upstreams[route.upstream],
+                route.model,
+                _accepting(traits[route.upstream], route.accepts),
+                route.context_window,
+            )
+            for name, route in config.models.items()
         }
         default = config.default_upstream or next(iter(upstreams))
-        yield build_app(config, store, Router(routes, Route(upstreams[default])))
+        yield build_app(config, store, Router(routes, Route(upstreams[default], None, traits[default])))
 
 
-def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
+def _traits(settings: UpstreamSettings) -> Traits:
+    """What an engine takes: what is known of it, but for what is set."""
+    known = traits_of(settings.kind, settings.urls[0] if settings.urls else "")
+    passes = known.passes if settings.passes is None else frozenset(settings.passes)
+    return _accepting(replace(known, passes=passes, grammar=settings.grammar), settings.accepts)
+
+
+def _accepting(traits: Traits, accepts: Sequence[Content] | None) -> Traits:
+    return traits if accepts is None else replace(traits, accepts=frozenset({"text", *accepts}))
+
+
+def open_upstream(name: str, settings: UpstreamSettings) -> Upstream:
+    """The engine of these settings; an embedded one begins to load."""
     if settings.kind == "embedded":
         model = Path(settings.model_path) if settings.model_path else None
         upstream = EmbeddedUpstream(name, EmbeddedEngine(model, context=settings.context_tokens))
@@ -257,12 +356,14 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
         ),
     }
     if settings.kind == "responses":
-        return ResponsesUpstream(name, settings.urls, **access)
+        return ResponsesUpstream(name, settings.urls, context_window=settings.context_window, **access)
     return ChatUpstream(
         name,
         settings.urls,
         parse_think=settings.parse_think,
         max_tokens_field=settings.max_tokens_field,
+        reasoning_field=None if settings.reasoning_field == "none" else settings.reasoning_field,
+        context_window=settings.context_window,
         **access,
     )
 
@@ -270,10 +371,15 @@ def _upstream(name: str, settings: UpstreamSettings) -> Upstream:
 def bind(config: Config) -> socket.socket:
     """The listening socket. Raises OSError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, short replies wait for 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((config.server.host, config.server.port))
-    listening.listen(2048)
+    try:
+        listening.bind((config.server.host, config.server.port))
+        listening.listen(2048)
+    except OSError:
+        listening.close()
+        raise
     listening.setblocking(False)
     return listening
 

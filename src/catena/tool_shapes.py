@@ -62,12 +62,13 @@ _PLAIN: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 
 
 def engine_name(name: str, namespace: str | None = None) -> str:
-    """What an engine knows a function or custom tool by: `name`, or `namespace__name`.
+    """What an engine knows a function or custom tool by: `name`, or `namespace__name`. A tool whose namespace has its
+    own name stands in none: so the API tells the calls of one that was deferred.
 
     Where that is longer than engines take, or has letters that they do not take, it is cut and told apart by a hash,
     always the same.
     """
-    if namespace is None:
+    if namespace is None or namespace == name:
         whole, longest = name, 128
     else:
         joint = "" if namespace.endswith("__") else "__"
@@ -519,6 +520,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
 
 _OF_CALL: Final = {shape.call: shape for shape in SHAPES.values()}
 _OF_OUTPUT: Final = {shape.output: shape for shape in SHAPES.values()}
+_SEARCHES: Final = frozenset({"tool_search_call", "tool_search_output"})
 
 
 # Items of these tools
@@ -526,18 +528,18 @@ _OF_OUTPUT: Final = {shape.output: shape for shape in SHAPES.values()}
 
 def is_call(item: Item) -> bool:
     """Whether this is the call of a tool that the client runs."""
-    return item.get("type") in _OF_CALL and not _searched_elsewhere(item)
+    kind = item.get("type")
+    return kind in _OF_CALL and not (kind in _SEARCHES and _searched_elsewhere(item))
 
 
 def is_output(item: Item) -> bool:
     """Whether this is what came of such a call."""
-    return item.get("type") in _OF_OUTPUT and not _searched_elsewhere(item)
+    kind = item.get("type")
+    return kind in _OF_OUTPUT and not (kind in _SEARCHES and _searched_elsewhere(item))
 
 
 def _searched_elsewhere(item: Item) -> bool:
     # A search may also have been run by an engine that finds tools itself; then both items are receipts.
-    if not str(item.get("type")).startswith("tool_search_"):
-        return False
     return item.get("call_id") is None or item.get("execution") == "server"
 
 

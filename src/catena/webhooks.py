@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -102,6 +103,8 @@ class Deliverer:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(("delivered", "failed", "given_up"), 0))
+        """What became of the tries of this server."""
         self._store = store
         self._client = client
         self._settings = settings or DeliverySettings()
@@ -182,6 +185,7 @@ class Deliverer:
 
     async def _settle(self, delivery: Delivery, failure: str) -> None:
         if not failure:
+            self.outcomes["delivered"] += 1
             await self._store.drop_delivery(delivery)
             return
         now = self._clock()
@@ -194,6 +198,7 @@ class Deliverer:
             delivery.tries,
             "given up" if again is None else f"again in {again - now:.0f} s",
         )
+        self.outcomes["failed" if again is not None else "given_up"] += 1
         if again is None:
             await self._store.drop_delivery(delivery)
         else:

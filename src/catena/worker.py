@@ -16,14 +16,15 @@ import msgspec
 
 from catena.chunks import Chunk
 from catena.errors import CatenaError, StoreUnavailable
-from catena.ids import TurnIds
-from catena.planning import Order
+from catena.fold import TERMINAL
+from catena.planning import Order, decode_order
 from catena.recovery import ended_with_what_it_had
+from catena.revival import ids_of, response_of
 from catena.run import Run
 from catena.run_log import decode_log
 from catena.runs import Runs
-from catena.store import Claim, LeaseLost
-from catena.wire.response import Response, stored_fields, whole_response
+from catena.store import Claim, LeaseLost, Peers
+from catena.wire.response import stored_fields
 
 __all__ = ["Worker"]
 
@@ -32,10 +33,10 @@ log = logging.getLogger("catena.worker")
 _LOOK_EVERY: Final = 2.0
 """Seconds between two looks at the queue, when nothing wakes the worker."""
 
-_ADOPTED_AT_ONCE: Final = 100
+_HEED_EVERY: Final = 1.0
+"""Seconds between two looks at what other servers ask."""
 
-_decode_order = msgspec.json.Decoder(Order).decode
-_decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_ADOPTED_AT_ONCE: Final = 100
 
 
 class Worker:
@@ -44,17 +45,23 @@ class Worker:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._store = runs.store
+        self._peers = runs.store.peers
+        self._out_of_reach = False
         self._renewed_at = runs.workshop.clock()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Take over what a server that stopped or died has left, then go on in tasks of its own."""
-        await self._adopt()
+        if self._peers is None:
+            await self._adopt()
         await self._look()
         self._tasks = [
             asyncio.create_task(self._work(), name="catena worker"),
             asyncio.create_task(self._keep_leases(), name="catena leases"),
         ]
+        if self._peers is not None:
+            heeding = asyncio.create_task(self._heed(self._peers), name="catena peers")
+            self._tasks.append(heeding)
 
     async def stop(self) -> None:
         """Take up nothing more."""
@@ -76,12 +83,41 @@ class Worker:
             await asyncio.sleep(self._lease / 3)
             await self._survive(self._renew(), "leases could not be renewed")
 
+    async def _heed(self, peers: Peers) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HEED_EVERY):
+                    await self._runs.asked.wait()
+            self._runs.asked.clear()
+            await self._survive(self._heed_once(peers), "what other servers ask could not be read")
+
+    async def _heed_once(self, peers: Peers) -> None:
+        """Cancel what others ask to be cancelled, and forget what others have taken up."""
+        workshop = self._runs.workshop
+        for turn_id in await peers.to_cancel(workshop.owner):
+            run = self._runs.active.get(turn_id)
+            if run is not None and run.response.status not in TERMINAL:
+                run.cancel()
+        async with self._runs.claiming:
+            for claim in await peers.claim_cancelled(workshop.owner, self._lease, limit=_ADOPTED_AT_ONCE):
+                run = self._runs.active.get(claim.turn.id) or await self._revived(claim)
+                if run is not None:
+                    run.keep(claim.turn.fence)
+                    run.cancel()
+            waiting = self._runs.waiting()
+            taken = set(waiting) - set(await peers.waiting_among(waiting)) if waiting else ()
+            for turn_id in taken:
+                self._runs.dismiss(turn_id)
+
     async def _survive(self, work: Coroutine[Any, Any, None], otherwise: str) -> None:
         """These tasks end with the server, and never before."""
         try:
             await work
         except CatenaError as error:
-            log.warning("%s: %s", otherwise, error.message)
+            known = self._out_of_reach
+            self._out_of_reach |= isinstance(error, StoreUnavailable)
+            if not known:  # else the log would have nothing but this
+                log.warning("%s: %s", otherwise, error.message)
         except Exception:
             log.exception("%s, by a fault of this server", otherwise)
 
@@ -92,8 +128,23 @@ class Worker:
     async def _renew(self) -> None:
         workshop = self._runs.workshop
         now = workshop.clock()
-        await self._store.renew(workshop.owner, self._lease)
+        # Only what really goes on here: what this server began and does not know of, as an answer of the store was
+        # lost, is taken up by whoever finds its lease over.
+        waiting = [turn.id for turn, _ in workshop.unwritten]
+        await self._store.renew(workshop.owner, self._lease, [*self._runs.active, *waiting])
+        if self._peers is not None:
+            names = [name for _, name in self._runs.keyed]
+            await self._peers.renew_keys(workshop.owner, names, self._lease)
         self._renewed_at = now
+
+    async def _return(self) -> bool:
+        """Whether the store is back after it was out of reach; what goes on here is under leases again then."""
+        if not self._out_of_reach:
+            return False
+        await self._store.waiting()
+        await self._renew()
+        self._out_of_reach = False
+        return True
 
     async def _adopt(self) -> None:
         """Have every run that waits in the store wait here too, where it can be followed and cancelled, and end or
@@ -106,7 +157,11 @@ class Worker:
 
     async def _look(self) -> None:
         """Take up as much as there is room for."""
+        returned = await self._return()
         await self._write_ends()
+        if returned and self._peers is not None:
+            # It was so for other servers too. What they have must not look as if it had been left.
+            await asyncio.sleep(min(self._lease / 3, _LOOK_EVERY) + _HEED_EVERY)
         async with self._runs.claiming:
             self._begin_unstored()
             while (room := self._room()) > 0:
@@ -149,16 +204,20 @@ class Worker:
                 self._run(run)
 
     async def _take_up(self, claim: Claim) -> None:
-        waiting = self._runs.active.get(claim.turn.id)
-        run = waiting or await self._revived(claim)
+        known = self._runs.active.get(claim.turn.id)
+        if known is not None and known.working:
+            known.keep(claim.turn.fence)
+            return
+        run = known or await self._revived(claim)
         if run is not None:
+            self._runs.tally.taken_over += claim.tries > 1
             self._run(run, claim.turn.fence)
 
     async def _revived(self, claim: Claim) -> Run | None:
         """The run of a claim, as it waited elsewhere; None if it cannot be begun again, and was ended instead."""
         try:
             order = await self._order_of(claim)
-            response = msgspec.structs.replace(_response(claim), status="queued")
+            response = msgspec.structs.replace(response_of(claim.turn), status="queued")
             plan = await self._runs.planner.again(claim, order, response)
         except CatenaError as error:
             await self._end(claim, error)
@@ -179,7 +238,7 @@ class Worker:
             raise CatenaError(
                 f"The response was begun {claim.tries - 1} times, and the server stopped each time."
             )
-        order = _decode_order(claim.request)
+        order = decode_order(claim.request)
         if order.request.stream and await self._store.load_log(claim.turn.project, claim.turn.id):
             # What its followers were told cannot be taken back, and a second answer would be another.
             raise CatenaError("The server stopped while the response was streamed.")
@@ -193,11 +252,9 @@ class Worker:
     async def _end(self, claim: Claim, error: CatenaError) -> None:
         """Store the run as ended with what it had: failed, unless its engine had come to an end."""
         turn = claim.turn
-        minted = sum(item["id"][-50:-4] == turn.id[-50:-4] for item in _decode_items(turn.input))
-        ids = TurnIds.of(turn.id, used=minted)
         now = int(self._runs.workshop.clock())
         chunks = await self._logged(claim)
-        response, cuts = ended_with_what_it_had(_response(claim), ids, chunks, error, now=now)
+        response, cuts = ended_with_what_it_had(response_of(turn), ids_of(turn), chunks, error, now=now)
         ended = msgspec.structs.replace(
             turn,
             status=response.status,
@@ -205,6 +262,7 @@ class Worker:
             fields=stored_fields(response),
             cuts=cuts if _followable(claim) else b"",
         )
+        self._runs.tally.taken_over += claim.tries > 1 or not claim.request
         log.warning("%s was cut off by a stop of its server: it is %s", turn.id, response.status)
         with contextlib.suppress(LeaseLost):
             notify_at = self._runs.workshop.clock() if response.background else None
@@ -226,19 +284,6 @@ def _followable(claim: Claim) -> bool:
         return False
     try:
         # In the foreground, only a stream is stored before it has ended.
-        return not claim.request or bool(_decode_order(claim.request).request.stream)
+        return not claim.request or bool(decode_order(claim.request).request.stream)
     except msgspec.DecodeError:
         return True
-
-
-def _response(claim: Claim) -> Response:
-    turn = claim.turn
-    return whole_response(
-        turn.fields,
-        id=turn.id,
-        created_at=turn.created_at,
-        status=turn.status,
-        model=turn.model,
-        previous_response_id=turn.parent,
-        output=turn.output,
-    )

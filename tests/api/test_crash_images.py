@@ -14,7 +14,7 @@ import pytest
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import BackgroundSection, Config
 from catena.sse import Decoder
-from catena.store.sqlite.rows import key_of
+from catena.store.rows import key_of
 from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream
 from tests.light import exchange
@@ -243,7 +243,9 @@ async def test_a_run_that_this_version_cannot_read_fails_and_holds_up_nobody(
     connection = sqlite3.connect(image)
     with connection:
         key = key_of(strange["id"])
-        changed = connection.execute("UPDATE turns SET request = '{}' WHERE tree = ? AND id = ?", key)
+        changed = connection.execute(
+            "UPDATE turns SET request = CAST('{}' AS BLOB) WHERE tree = ? AND id = ?", key
+        )
         assert changed.rowcount == 1
     connection.close()
     async with start_server("crashed") as server:

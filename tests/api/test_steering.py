@@ -278,6 +278,21 @@ async def test_a_fork_does_not_take_what_another_lane_was_told(start_server: Sta
         assert said_to(server)[2:] == ["seen", "more"]
 
 
+async def test_a_response_that_may_be_compacted_is_not_steered(start_server: StartServer) -> None:
+    gates = Gates()
+    async with start_server(engine=gates.engine) as server, socket(server) as ws:
+        compaction = [{"type": "compaction", "compact_threshold": 1000}]
+        first = await started(ws, "one", context_management=compaction)
+        await steer(ws, first, "more")
+        failed = await ws.frame()
+        assert (failed["type"], failed["error"]["code"]) == (
+            "response.steer.failed",
+            "steering_not_supported",
+        )
+        gates.open("one")
+        await ws.until("response.completed")
+
+
 @proves("7.6.22")
 async def test_a_response_of_a_conversation_is_not_steered(start_server: StartServer) -> None:
     gates = Gates()

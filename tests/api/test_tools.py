@@ -15,6 +15,7 @@ from catena.run_log import decode_log
 from catena.store import Turn
 from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream
+from tests.api.test_attachments import READS_ALL
 from tests.running import RunningServer, StartServer
 
 FUNCTION: Any = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
@@ -206,7 +207,7 @@ async def test_the_output_of_any_tool_may_be_text_images_and_files(start_server:
         {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"},
         {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="},
     ]
-    async with start_server(engine=calling(call("f", {}))) as server:
+    async with start_server(engine=calling(call("f", {})), traits={"": READS_ALL}) as server:
         first = await ask(server, tools=[FUNCTION])
         output = {"type": "function_call_output", "call_id": "call_0", "output": parts}
         await ask(server, previous_response_id=first["id"], input=[output])

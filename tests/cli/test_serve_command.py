@@ -79,6 +79,8 @@ async def test_the_first_page_has_lines_to_copy(tmp_path: Path) -> None:
             lines.append((await process.stdout.readline()).decode().strip())
     assert any(line.startswith(f"curl -s {url}/responses") and line.endswith("}'") for line in lines)
     assert any(database in line for line in lines)
+    assert f"Explorer  {url.removesuffix('/v1')}/" in lines
+    assert any(f"catena chat --url {url}" in line for line in lines)
     process.terminate()
     await process.communicate()
 
@@ -103,13 +105,13 @@ async def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
     file.write_text("[server]\nprot = 1\n")
     assert "server.prot: there is no such setting" in await refusal("--config", str(file))
     file.write_text('[server]\nmax_body_bytes = "many"\n')
-    assert "server.max_body_bytes: Expected `int`" in await refusal(
+    assert "server.max_body_bytes: expected a whole number" in await refusal(
         "--config", str(file), "--upstream", NOBODY
     )
     told = await refusal("--upstream", "localhost:11434")
     assert "upstreams.default.url: expected a URL" in told
-    told = await refusal("--database", "postgresql://localhost/catena", "--upstream", NOBODY)
-    assert "store.database: expected a path" in told
+    told = await refusal("--database", "mysql://localhost/catena", "--upstream", NOBODY)
+    assert "store.database: expected a path, or a URL that begins with postgresql://" in told
     told = await refusal("--config", str(tmp_path / "nothing.toml"))
     assert "No such file" in told
 
@@ -122,6 +124,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     process = await catena("serve", "--port", port, "--database", other, "--upstream", NOBODY)
     _, stderr = await process.communicate()
     assert process.returncode == 1
-    assert "in use" in stderr.decode()
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in stderr.decode()
+    assert "--port" in stderr.decode()
     first.terminate()
     await first.communicate()

@@ -109,7 +109,31 @@ OBFUSCATION = "Deltas carry no `obfuscation`, whether it is asked for or not."
 ONE_CHOICE = (
     "`n` above 1 is refused: a completion is a turn that others continue by its id, so it has one answer."
 )
-RATE_HEADERS = "No `x-ratelimit-*` headers are sent, as there are no limits of that kind."
+END_USERS = (
+    "Where a server keeps [end users](keys.md#end-users) apart, a request that does not say for whom it is gets "
+    "`missing_end_user`."
+)
+FILE_GONE = (
+    "A file that was deleted or has expired is replaced by a note to the model in the turns that named it, so that "
+    "their chains go on."
+)
+GRAMMARS = (
+    "The grammar of a custom tool holds a Chat Completions engine only where the setting `grammar` says how, and where "
+    "that tool must be called; elsewhere it is told to the model as a part of the description."
+)
+PROMPT_INPUT = (
+    "The messages of a [prompt template](prompts.md) are part of the turn's input: they are listed with it, and later "
+    "turns see them."
+)
+LOCAL_NAMES = "A server without keys answers under local names only, and no pages of other origins."
+OUR_BOUNDS = (
+    "A request has at most 20,000 items, headers of at most 64 KB, and is given up (`request_timeout`) where it does "
+    "not come on."
+)
+RATE_HEADERS = (
+    "`x-ratelimit-*` headers are sent where there are [limits](keys.md#limits), and tokens are counted when a response "
+    "has ended."
+)
 RAW_REASONING = (
     "Raw reasoning is streamed under the names of the official SDK (`response.reasoning_text.*`), not under those of "
     "Open Responses."
@@ -117,6 +141,22 @@ RAW_REASONING = (
 REASONING_PAIRS = (
     "An item that is sent without the reasoning that once led to it is accepted; encrypted reasoning is judged by the "
     "engine that sealed it."
+)
+WHOLE_TURNS = (
+    "With `truncation: auto` whole turns are dropped, the oldest first, and never a part of one, a system message or "
+    "the new input; where it does not help, that is the error that `disabled` gives."
+)
+SUMMARY_ALONE = (
+    "Behind a compaction a model sees the summary, the system messages and what follows, also where a client sends the "
+    "user messages before it along; the old turns stay stored."
+)
+COMPACTED_AFTER = (
+    "A compaction that `context_management` asks for comes behind the answer, and if it fails the answer "
+    "stands."
+)
+WITHHELD = (
+    "Reasoning that an engine is not shown is named in `input_transformations` once, by the first response that is "
+    "made without it, with the reason `model_mismatch`."
 )
 TIERS = (
     "`service_tier` and `reasoning.summary` are repeated as they were asked for, not as they were resolved."
@@ -148,12 +188,9 @@ SECTIONS: Final = (
                 "GET /responses/{id}/input_items pages by limit (1 to 100, else 20), order (else desc) and after.",
             ),
             R("1.1.cancel", "POST /responses/{id}/cancel ends a background response and answers with it."),
-            R(
-                "1.1.input_tokens",
-                "POST /responses/input_tokens.",
-                not_yet="2026-11-20: needs the engines' tokenizers",
-            ),
-            R("1.1.compact", "POST /responses/compact.", not_yet="2026-11-20: comes with compaction"),
+            R("1.1.input_tokens", "POST /responses/input_tokens."),
+            R("1.1.compact", "POST /responses/compact."),
+            R("1.1.6", "input_tokens counts the whole context, and creates nothing."),
             R("1.1.websocket", "GET /responses, upgraded."),
             R("1.1.1", "Success is always status 200."),
             R("1.1.2", "`model` is required."),
@@ -243,7 +280,7 @@ SECTIONS: Final = (
             R(
                 "2.1.18",
                 "Reasoning that was withheld from the model is reported in input_transformations.",
-                not_yet="2026-11-20: reasoning that an engine cannot take back is withheld without a report",
+                divergence=WITHHELD,
             ),
             R("2.1.19", "Functions are repeated in full, and made strict where their schema permits it."),
             R("2.1.20", "`reasoning.summary: auto` is repeated as what it became.", divergence=TIERS),
@@ -252,7 +289,10 @@ SECTIONS: Final = (
                 "usage has its two objects of details, with cached, cache-write and reasoning tokens.",
             ),
             R("2.1.22", "incomplete_details.reason is max_output_tokens or content_filter."),
-            R("2.1.23", "The code of a failed response is one of the official list."),
+            R(
+                "2.1.23",
+                "The code of a failed response is one of the official list, or `context_length_exceeded`.",
+            ),
             R("2.1.24", "output_text is a matter of the SDK and never on the wire."),
         ),
     ),
@@ -331,11 +371,7 @@ SECTIONS: Final = (
             ),
             R("3.2.queued", "A background response that waits or runs.", divergence=RUNNING_PARENT),
             R("3.2.store_false", "A response with `store: false` cannot be continued."),
-            R(
-                "3.2.compacted",
-                "The id of a compaction cannot be continued.",
-                not_yet="2026-11-20: no compaction",
-            ),
+            R("3.2.compacted", "The id of a compaction cannot be continued."),
             R(
                 "3.2.warm_up",
                 "A warm-up response can be continued.",
@@ -417,7 +453,7 @@ SECTIONS: Final = (
             R("4.2.20", "Code interpreter: likewise."),
             R("4.2.21", "Image generation: likewise."),
             R("4.2.22", "Shell: likewise; the events of its commands carry no item_id."),
-            R("4.2.23", "Compaction.", not_yet="2026-11-20: comes with compaction"),
+            R("4.2.23", "Compaction: item added, compacting, item done; the last item of the output."),
             R("4.2.24", "A failure in the middle: an error event, then response.failed."),
             R("4.2.25", "A cancelled response ends with response.failed and the status cancelled."),
         ),
@@ -491,20 +527,60 @@ SECTIONS: Final = (
             R("6.14", "With `store: false` a conversation is read."),
             R("6.15", "A conversation and a parent exclude one another."),
             R("6.16", "A pending call blocks further responses until it is answered or deleted."),
-            R("6.17", "Compaction inside a conversation.", not_yet="2026-11-20: no compaction"),
+            R("6.17", "Compaction inside a conversation."),
             R("6.18", "A conversation and what is in it do not expire.", divergence=RESPONSE_DELETED),
+            R(
+                "6.19",
+                "A message of a conversation may be of any role, with any kind of text in it, or a screenshot.",
+            ),
         ),
     ),
     Section(
         "§7-§9 What is to come",
         (
-            R("8.compaction", "Compaction and context_management.", not_yet="2026-11-20: refused by name"),
-            R("9.truncation", "`truncation: auto`.", not_yet="2026-11-20: refused by name"),
-            R("9.prompts", "Prompt templates.", not_yet="2026-11-20: answered as unknown"),
+            R("8.compaction", "Compaction and context_management.", divergence=COMPACTED_AFTER),
+            R(
+                "8.4",
+                "Later turns see a compaction in place of what came before it.",
+                divergence=SUMMARY_ALONE,
+            ),
+            R("9.truncation", "`truncation: auto`.", divergence=WHOLE_TURNS),
+            R("9.13", "A configuration_update stays in force along the chain until another replaces it."),
             R(
                 "9.hosted",
                 "Hosted tools of this server's own.",
                 not_yet="2026-11-20: a Responses engine may have some",
+            ),
+        ),
+    ),
+    Section(
+        "§9 Files, prompts and optional settings",
+        (
+            R("1.files", "The SDK uploads, lists, retrieves, reads and deletes files."),
+            R("1.files.expiry", "A file expires when it was asked to; one for a batch after 30 days."),
+            R("9.images", "An image is given as a URL, as data or as a file."),
+            R("9.images.refused", "A model that cannot see is shown no image, and the error names the part."),
+            R("9.files", "A file is given as data or as an uploaded file."),
+            R("9.files.url", "A file is given as a URL."),
+            R("9.files.deleted", "A file that was deleted is not there any more.", divergence=FILE_GONE),
+            R("9.audio", "A sound is given as data."),
+            R("9.18.output", "The output of a function is a text, or texts, images and files."),
+            R(
+                "9.11",
+                "A prompt gives model, instructions, input and settings; an unknown one is a 404 before others.",
+            ),
+            R("9.11.versions", "Without a version the one that counts is taken."),
+            R("9.11.reload", "A prompt may change while programs use it."),
+            R(
+                "9.11.variables",
+                "A variable is a text, an image or a file; one that is missing or unknown is named.",
+            ),
+            R("9.11.input", "The messages of a prompt are told as instructions.", divergence=PROMPT_INPUT),
+            R("9.11.passed", "A prompt that only the engine has is passed on to it."),
+            R("9.19.grammar", "The input of a custom tool is of its grammar.", divergence=GRAMMARS),
+            R(
+                "9.passes",
+                "An optional setting is given to an engine that takes it, and else named in a header.",
             ),
         ),
     ),
@@ -521,7 +597,7 @@ SECTIONS: Final = (
             R("7.1.gone", "A stored response outlives its socket and can be taken up again."),
             R("7.2.7", "response.create takes what POST takes; stream is ignored, background refused."),
             R("7.2.8", "generate: false, or prewarm, prepares a response that can be continued."),
-            R("7.2.10", "response.inject of the beta.", not_yet="2026-11-20: there are no agents"),
+            R("7.2.10", "response.inject of the beta is refused by its name."),
             R("7.3.12", "sequence_number counts for each response; stream_id is told on a named lane."),
             R("7.3.13", "Without a stream_id requests run strictly one after another."),
             R("7.3.14", "A lane is in order; different lanes run side by side."),
@@ -552,9 +628,14 @@ SECTIONS: Final = (
             R("10.1.400", "A wrong request: BadRequestError, invalid_request_error."),
             R("10.1.401", "No key or a wrong one: AuthenticationError, invalid_api_key."),
             R("10.1.403", "A key that may not: PermissionDeniedError."),
+            R("10.1.401.project", "OpenAI-Project and OpenAI-Organization must be those of the key."),
+            R("10.1.403.scope", "A key may do what its scopes say."),
+            R("10.1.403.origin", "A key is all that a request needs.", divergence=LOCAL_NAMES),
+            R("10.1.400.end_user", "Whom an application asks for is its own affair.", divergence=END_USERS),
             R("10.1.404", "Nothing there: NotFoundError."),
             R("10.1.405", "Another method: an error in the envelope, and what is allowed."),
             R("10.1.413", "A body over the limit: an error in the envelope, before it was read."),
+            R("10.1.bounds", "What else the original bounds is not known.", divergence=OUR_BOUNDS),
             R("10.1.422", "422 is not used."),
             R("10.1.429", "Too busy: RateLimitError."),
             R("10.1.500", "A fault of the server's: InternalServerError, which reveals nothing."),
@@ -574,6 +655,7 @@ SECTIONS: Final = (
             R("10.2.context_length_exceeded", "A context that is too long is an error that says so."),
             R("10.2.conversation_locked", "A conversation in use."),
             R("10.3", "Replies carry x-request-id, openai-processing-ms and openai-version."),
+            R("10.3.client_request_id", "X-Client-Request-Id is at most 512 ASCII characters; it is echoed."),
             R("10.3.limits", "Replies carry x-ratelimit-* headers.", divergence=RATE_HEADERS),
             R("10.4", "The SDK reads the request id and the parts of an error from where it expects them."),
             R("10.5", "A caller's Idempotency-Key is honoured."),
@@ -627,7 +709,7 @@ SECTIONS: Final = (
             R("OR.tool_choice", "none, required and a named function reach the engine."),
             R("OR.allowed_tools", "allowed_tools is enforced.", divergence=ALLOWED_TOOLS),
             R("OR.websocket", "WebSocket: one response after another, and a memory of the connection's own."),
-            R("OR.compaction", "/responses/compact.", not_yet="2026-11-20: comes with compaction"),
+            R("OR.compaction", "/responses/compact."),
         ),
     ),
     Section(
@@ -652,6 +734,14 @@ SECTIONS: Final = (
             R(
                 "P.crash",
                 "A run that a crash cut off is failed, with what it had, and nothing that was told is lost.",
+            ),
+            R(
+                "P.replicas",
+                "So it is with several servers on one database, when they die or freeze, and when it does.",
+            ),
+            R(
+                "P.fenced",
+                "A server that was thought dead writes nothing, and tells no end that is not stored.",
             ),
         ),
     ),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from openai import BadRequestError
 
+from catena.access import Keys
+from catena.access.keys import plain_key
 from catena.chunks import Finish, TextDelta
 from catena.errors import UpstreamError
 from catena.upstream.scripted import ScriptedUpstream, echo_script
-from catena.web.keys import EVERYTHING, Grant, Keys
+from catena.web.gate import Gate
 from tests.conformance.answers import ANSWERS, ENDINGS, TOOLS, engine
 from tests.conformance.proves import proves
 from tests.conformance.streams import listen
@@ -310,7 +312,7 @@ async def test_an_item_that_the_chain_has_already_is_a_duplicate(server: Running
 
 @proves("3.2.other_project")
 async def test_another_projects_turns_are_unknown_everywhere(server: RunningServer) -> None:
-    server.app._keys = Keys({"sk-a": Grant("a", EVERYTHING), "sk-b": Grant("b", EVERYTHING)})
+    server.app.gate = Gate(Keys([plain_key("sk-a", "a"), plain_key("sk-b", "b")]))
     ours, theirs = (server.client.with_options(api_key=key) for key in ("sk-a", "sk-b"))
     secret = await ours.responses.create(model="m", input="secret")
     kept = await ours.chat.completions.create(

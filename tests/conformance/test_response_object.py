@@ -273,7 +273,7 @@ async def test_a_response_that_was_cut_short_is_incomplete(start_server: StartSe
     [
         (UpstreamError("gone", code="upstream_disconnected"), "server_error"),
         (UpstreamError("busy", upstream_status=429, code="rate_limit_exceeded"), "rate_limit_exceeded"),
-        (UpstreamError("long", upstream_status=400, code="context_length_exceeded"), "invalid_prompt"),
+        (UpstreamError("wrong", upstream_status=400), "invalid_prompt"),
         (RuntimeError("a fault"), "server_error"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Is everything that clients were told still true? Asked of the server over HTTP, and of its database file.
+"""Is everything that clients were told still true? Asked of the servers over HTTP, and of their database.
 
 lost      a turn whose end was told, or whose id was told, is not there, is another, or cannot be continued
 stuck     a run that never ends
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from tests.crash.engine import asked_times, words_for
+from tests.crash.load import Servers
+from tests.crash.rows import Rows
 from tests.crash.told import (
     TERMINAL,
     Asked,
@@ -36,11 +36,17 @@ from tests.crash.told import (
 )
 from tests.light import Answer, ask
 
-__all__ = ["Findings", "check"]
+__all__ = ["KILLED", "KILLED_OR_AWAY", "Findings", "check"]
 
 _AT_ONCE: Final = 32
 _KINDS: Final = ("lost", "stuck", "doubled", "cut", "leaked", "unclear")
-_CLEAR: Final = re.compile(r"The server stopped|the server stopped each time")
+KILLED: Final = re.compile(r"The server stopped|the server stopped each time")
+"""What may be said where a server was killed."""
+
+KILLED_OR_AWAY: Final = re.compile(
+    rf"{KILLED.pattern}|The store could not be (reached|read|written)|The response was taken over by another server"
+)
+"""What may be said where its database was away, too."""
 
 
 class Findings:
@@ -52,6 +58,11 @@ class Findings:
 
     def add(self, kind: str, what: str) -> None:
         self.wrong[kind].append(what)
+
+    def note_waiting(self, asking: Iterable[str]) -> None:
+        """These clients still waited for an answer when all the others had theirs."""
+        for text in asking:
+            self.add("stuck", f"nothing more is said to {text!r}")
 
     @property
     def clean(self) -> bool:
@@ -68,16 +79,27 @@ class Findings:
                 yield f"  {kind}: {what}"
 
 
-async def check(notebook: Notebook, url: str, database: Path, *, patience: float) -> Findings:
-    """Hold what is in `notebook` against the server at `url`. A run that goes on has `patience` seconds."""
+async def check(
+    notebook: Notebook,
+    servers: Servers,
+    look: Callable[[], Awaitable[Rows]],
+    *,
+    patience: float,
+    clear: re.Pattern[str] = KILLED,
+) -> Findings:
+    """Hold what is in `notebook` against the servers, each request against another, and against their database.
+
+    A run that goes on has `patience` seconds. A failure is `clear` if its words are such.
+    """
     told = _Told(notebook.read())
-    checker = _Checker(told, url, patience)
+    checker = _Checker(told, servers, patience, clear)
     await checker.check_ends()
     await checker.check_deletions()
     await checker.check_ids()
     await checker.check_streams()
+    await checker.check_conversations()
     checker.check_told()
-    checker.check_rows(database)
+    checker.check_rows(await look())
     return checker.findings
 
 
@@ -130,11 +152,12 @@ class _Told:
 
 
 class _Checker:
-    def __init__(self, told: _Told, url: str, patience: float) -> None:
+    def __init__(self, told: _Told, servers: Servers, patience: float, clear: re.Pattern[str]) -> None:
         self.findings = Findings()
         self._told = told
-        self._url = url
+        self._servers = servers
         self._patience = patience
+        self._is_clear = clear.search
 
     async def check_ends(self) -> None:
         """Every turn whose end was told is what was told, tells the whole history, and can be continued."""
@@ -177,7 +200,7 @@ class _Checker:
 
     async def _check_continued(self, end: Ended) -> None:
         body = {"model": "m", "input": "and then?", "previous_response_id": end.id, "store": False}
-        reply = await ask(self._url, "POST", "/v1/responses", body)
+        reply = await self._ask("POST", "/v1/responses", body)
         if reply.status != 200:
             self.findings.add("lost", f"{end.id} cannot be continued: {reply.body!r:.200}")
             return
@@ -209,7 +232,7 @@ class _Checker:
         self.findings.counts["background runs"] += asked.background
         if response["status"] == "failed":
             self.findings.counts["failed by a crash"] += 1
-            if not _CLEAR.search(response["error"]["message"]):
+            if not self._is_clear(response["error"]["message"]):
                 self.findings.add("unclear", f"{turn_id} failed: {response['error']}")
         if turn_id not in self._told.ended:
             self._check_answer(_end_of(text, response), asked)
@@ -258,6 +281,49 @@ class _Checker:
         lines = reply.body.split(b"\n")
         return [msgspec.json.decode(line[6:]) for line in lines if line.startswith(b"data: ")]
 
+    async def check_conversations(self) -> None:
+        """Every conversation has what was added to it, once and in its order, and can be gone on with."""
+        said: defaultdict[str, list[str]] = defaultdict(list)
+        for end in self._told.ended.values():
+            asked = self._told.asked[end.text]
+            if asked.conversation is not None and end.status in ("completed", "incomplete"):
+                said[asked.conversation].append(end.text)
+        await _each(said.items(), self._check_conversation)
+
+    async def _check_conversation(self, conversation: tuple[str, list[str]]) -> None:
+        conversation_id, said = conversation
+        self.findings.counts["conversations"] += 1
+        messages = await self._messages_in(conversation_id)
+        asked = [text for role, text in messages if role == "user"]
+        if asked[: len(said)] != said or len(asked) > len(said) + 1:  # the last one may have broken off
+            self.findings.add("lost", f"{conversation_id} was told {said[-3:]} and has {asked[-3:]}")
+            return
+        body = {"model": "m", "input": f"and then, {conversation_id}?", "conversation": conversation_id}
+        reply = await self._ask("POST", "/v1/responses", body)
+        if reply.status != 200:
+            self.findings.add("stuck", f"{conversation_id} cannot be gone on with: {reply.body!r:.200}")
+            return
+        answer = answer_of(reply.json())
+        if answer != _answer_due([*messages, ("user", body["input"])], answer):
+            self.findings.add("lost", f"in {conversation_id} the engine was not shown the whole history")
+
+    async def _messages_in(self, conversation_id: str) -> list[tuple[str, str]]:
+        messages: list[tuple[str, str]] = []
+        page: dict[str, Any] = {"last_id": None, "has_more": True}
+        while page["has_more"]:
+            after = f"&after={page['last_id']}" if page["last_id"] else ""
+            reply = await self._get(f"/v1/conversations/{conversation_id}/items?order=asc&limit=100{after}")
+            if reply.status != 200:
+                self.findings.add("lost", f"{conversation_id} is {reply.body!r:.200}")
+                break
+            page = reply.json()
+            messages += [
+                (item["role"], "".join(part["text"] for part in item["content"]))
+                for item in page["data"]
+                if item["type"] == "message"
+            ]
+        return messages
+
     def check_told(self) -> None:
         """What clients noticed themselves."""
         for heard in self._told.contradictions:
@@ -266,26 +332,37 @@ class _Checker:
             self.findings.add("cut", f"{silent.id} ended after {silent.after} without an end")
         for refused in self._told.refused:
             self.findings.counts["requests refused"] += 1
-            if not _CLEAR.search(refused.body):
+            if not self._is_clear(refused.body):
                 self.findings.add(
                     "unclear", f"{refused.text!r} was refused: {refused.status} {refused.body[:200]}"
                 )
 
-    def check_rows(self, database: Path) -> None:
-        """Nothing is under way in the file, and nothing is in it twice."""
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            for (turn_id,) in connection.execute("SELECT id FROM turns WHERE status < 2"):
-                self.findings.add("stuck", f"{turn_id} is under way in the database")
-            kept = connection.execute("SELECT input FROM turns WHERE NOT deleted")
-            texts = Counter(_text_of(given) for (given,) in kept)
-        connection.close()
+    def check_rows(self, rows: Rows) -> None:
+        """Nothing is under way in the database, nothing of it is left, and nothing is in it twice."""
+        for turn_id in rows.under_way:
+            self.findings.add("stuck", f"{turn_id} is under way in the database")
+        for left in rows.left:
+            self.findings.add("stuck", f"{left} is in the database still")
+        texts = Counter(_text_of(given) for given in rows.inputs)
         self.findings.counts["turns stored"] = texts.total()
+        self.findings.counts["runs taken over"] = sum(
+            claims > self._told.asked[self._told.named[turn_id]].background
+            for turn_id, claims in rows.claims.items()
+            if turn_id in self._told.named
+        )
         for text, times in texts.items():
             if times > 1:
                 self.findings.add("doubled", f"{text!r} is stored {times} times")
 
     async def _get(self, path: str) -> Answer:
-        return await ask(self._url, "GET", path)
+        return await self._ask("GET", path)
+
+    async def _ask(self, method: str, path: str, body: Any = None) -> Answer:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await ask(await self._servers.somewhere(), method, path, body)
+        except TimeoutError:
+            return Answer(0, {}, b"nothing")
 
 
 def _text_of(given: bytes) -> str:

@@ -80,6 +80,7 @@ _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
     b"connection: close\r\n\r\n"
 )
+_NOTHING: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _Engine:
@@ -91,6 +92,9 @@ class _Engine:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET "):
+                writer.write(_NOTHING)
+                return
             length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
             request = _decode(await reader.readexactly(int(length[1]) if length else 0))
             await self._answer([(each.role, each.content) for each in request.messages], writer)

@@ -11,6 +11,7 @@ from typing import Final
 from tests.crash.checker import Findings, check
 from tests.crash.engine import running_engine
 from tests.crash.load import Load
+from tests.crash.rows import Rows, rows_of_sqlite
 from tests.crash.server import Server
 from tests.crash.told import Notebook
 
@@ -63,10 +64,15 @@ async def run(
                     await server.stop()
                     await server.start()
             await asyncio.sleep(random.uniform(*calm))
-            await load.stop(patience)
+            waiting = await load.stop(patience)
             if at_the_end is not None:
                 at_the_end(server.database, notebook)
-            findings = await check(notebook, server.url, server.database, patience=patience)
+
+            async def look() -> Rows:
+                return rows_of_sqlite(server.database)
+
+            findings = await check(notebook, server, look, patience=patience)
+            findings.note_waiting(waiting)
         finally:
             await server.kill()
             notebook.close()

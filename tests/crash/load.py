@@ -1,21 +1,21 @@
 """The clients: each does one thing after another, at random, and writes down what it is told.
 
 They go on along chains, branch off wherever a turn has ended, stream, hang up and come back, run in the background,
-cancel, chat, and leave no trace. When the server dies they wait for the next one and pick up what they were promised.
+cancel, converse, chat, and leave no trace. Each request goes to whichever server answers. When one dies they pick up at
+another, or wait for the next, and have what they were promised.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from catena.sse import ServerSentEvent
 from tests.crash.engine import History
-from tests.crash.server import Server
 from tests.crash.told import (
     TERMINAL,
     Asked,
@@ -30,34 +30,56 @@ from tests.crash.told import (
 )
 from tests.light import Answer, ask, exchange
 
-__all__ = ["Load"]
+__all__ = ["Load", "Servers"]
 
 _DEEPEST: Final = 24
 _PARENTS: Final = 200
 _ENDS: Final = tuple(f"response.{status}" for status in TERMINAL)
 
 
+class Servers(Protocol):
+    """What clients talk to: one server or several."""
+
+    async def somewhere(self) -> str:
+        """Where a server answers, as soon as one does."""
+        ...
+
+
+class _Away(ConnectionError):
+    """A server answers, but its store does not: what was promised is asked for again."""
+
+
+class _Talk(NamedTuple):
+    """A conversation, and its last turn."""
+
+    id: str
+    tip: str | None = None
+
+
 class Load:
     """So many clients at once, until `stop`. What they were told is in `notebook`."""
 
-    def __init__(self, server: Server, notebook: Notebook, *, clients: int, seed: int) -> None:
-        self._server = server
+    def __init__(self, servers: Servers, notebook: Notebook, *, clients: int, seed: int) -> None:
+        self._servers = servers
         self._notebook = notebook
         self._stopping = asyncio.Event()
         self._parents: list[tuple[str, int]] = []
-        self._tasks = [
-            asyncio.create_task(_Client(self, number, Random(seed * 1000 + number)).live())
-            for number in range(clients)
-        ]
+        self._clients = [_Client(self, number, Random(seed * 1000 + number)) for number in range(clients)]
+        self._tasks = [asyncio.create_task(client.live()) for client in self._clients]
 
-    async def stop(self, within: float) -> None:
-        """Let every client finish what it is at; who is not done by then is left alone. Raises what a client raised."""
+    async def stop(self, within: float) -> Sequence[str]:
+        """Let every client finish what it is at. Returns what those ask who still wait by then, and are left alone.
+
+        Raises what a client raised.
+        """
         self._stopping.set()
-        await asyncio.wait(self._tasks, timeout=within)
+        _, waiting = await asyncio.wait(self._tasks, timeout=within)
         self.check()
-        for task in self._tasks:
+        for task in waiting:
             task.cancel()
         await asyncio.wait(self._tasks)
+        pairs = zip(self._clients, self._tasks, strict=True)
+        return [client.asking for client, task in pairs if task in waiting]
 
     def check(self) -> None:
         """Raise what a client raised, if one did."""
@@ -69,12 +91,14 @@ class Load:
 class _Client:
     def __init__(self, load: Load, number: int, random: Random) -> None:
         self._load = load
-        self._server = load._server
+        self._somewhere = load._servers.somewhere
         self._note = load._notebook.note
         self._random = random
         self._name = f"client {number}"
         self._count = 0
         self._depth = 0
+        self._talk: _Talk | None = None
+        self.asking = ""
 
     async def live(self) -> None:
         deeds: dict[Callable[[], Awaitable[None]], int] = {
@@ -83,13 +107,13 @@ class _Client:
             self._in_background: 3,
             self._streamed_in_background: 4,
             self._cancelled: 2,
+            self._conversed: 4,
             self._chatted: 3,
             self._chatted_in_a_stream: 3,
             self._without_a_trace: 2,
             self._deleted: 1,
         }
         while not self._load._stopping.is_set():
-            await self._server.up.wait()
             (deed,) = self._random.choices(list(deeds), list(deeds.values()))
             try:
                 await deed()
@@ -117,12 +141,31 @@ class _Client:
         await self._listen(asked, body)
 
     async def _in_background(self) -> None:
-        asked, body = self._ask_responses(background=True)
-        reply = await self._post("/v1/responses", body)
-        if self._accepted(asked, reply):
-            response_id = reply.json()["id"]
-            self._note(Named(asked.text, response_id))
-            await self._poll(asked, response_id)
+        await self._queue(*self._ask_responses(background=True))
+
+    async def _conversed(self) -> None:
+        talk = self._talk or await self._new_talk()
+        # Until the end of this turn is told: what is uncertain is not gone on with.
+        self._talk = None
+        if talk is None:
+            return
+        streamed, background = self._random.random() < 0.5, self._random.random() < 0.5
+        asked, body = self._ask_responses(streamed=streamed, background=background, talk=talk)
+        if streamed:
+            await self._listen(asked, body)
+        elif background:
+            await self._queue(asked, body)
+        else:
+            reply = await self._post("/v1/responses", body)
+            if self._accepted(asked, reply):
+                self._ended(asked, reply.json())
+
+    async def _new_talk(self) -> _Talk | None:
+        reply = await self._post("/v1/conversations", {})
+        if reply.status != 200:
+            self._note(Refused("a conversation", reply.status, reply.body.decode()))
+            return None
+        return _Talk(reply.json()["id"])
 
     async def _cancelled(self) -> None:
         asked, body = self._ask_responses(background=True)
@@ -136,7 +179,7 @@ class _Client:
 
     async def _cancel(self, asked: Asked, response_id: str) -> None:
         reply = await self._post(f"/v1/responses/{response_id}/cancel", None)
-        if self._accepted(asked, reply):
+        if self._kept(asked, reply):
             self._ended(asked, reply.json())
 
     async def _without_a_trace(self) -> None:
@@ -151,7 +194,7 @@ class _Client:
         if not self._accepted(asked, reply):
             return
         turn_id = reply.json()["id"]
-        reply = await ask(self._server.url, "DELETE", f"/v1/responses/{turn_id}")
+        reply = await ask(await self._somewhere(), "DELETE", f"/v1/responses/{turn_id}")
         if self._accepted(asked, reply):
             self._note(Deleted(asked.text, turn_id))
 
@@ -166,8 +209,8 @@ class _Client:
     async def _chatted_in_a_stream(self) -> None:
         asked, body = self._ask_chat(streamed=True)
         words: list[str] = []
-        completion_id = ""
-        async with exchange(self._server.url, "POST", "/v1/chat/completions", body) as opened:
+        completion_id, heard = "", 0
+        async with exchange(await self._somewhere(), "POST", "/v1/chat/completions", body) as opened:
             if opened.status != 200:
                 self._note(Refused(asked.text, opened.status, (await opened.body()).decode()))
                 return
@@ -180,14 +223,21 @@ class _Client:
                     self._note(Refused(asked.text, 200, event.data.decode()))
                     return
                 completion_id = chunk["id"]
+                heard += 1
                 words += [choice["delta"].get("content") or "" for choice in chunk["choices"]]
+            self._note(Silent(completion_id, heard))
 
     # What they say
 
     def _ask_responses(
-        self, *, streamed: bool = False, background: bool = False, stored: bool = True
+        self,
+        *,
+        streamed: bool = False,
+        background: bool = False,
+        stored: bool = True,
+        talk: _Talk | None = None,
     ) -> tuple[Asked, dict[str, Any]]:
-        text, parent = self._words(), self._parent()
+        text, parent = self._words(), talk.tip if talk is not None else self._parent()
         asked = Asked(
             text=text,
             messages=[("user", text)],
@@ -195,9 +245,12 @@ class _Client:
             stored=stored,
             streamed=streamed,
             background=background,
+            conversation=talk.id if talk is not None else None,
         )
         self._note(asked)
         body = {"model": "m", "input": text, "stream": streamed, "background": background, "store": stored}
+        if talk is not None:
+            return asked, {**body, "conversation": talk.id}
         return asked, _continuing(body, parent)
 
     def _ask_chat(self, *, streamed: bool = False) -> tuple[Asked, dict[str, Any]]:
@@ -214,7 +267,8 @@ class _Client:
 
     def _words(self) -> str:
         self._count += 1
-        return f"{self._name} asks {self._count}"
+        self.asking = f"{self._name} asks {self._count}"
+        return self.asking
 
     def _parent(self) -> str | None:
         """Any turn that is known to have ended, or none: a new root."""
@@ -227,11 +281,17 @@ class _Client:
     # What they hear
 
     async def _post(self, path: str, body: Any) -> Answer:
-        return await ask(self._server.url, "POST", path, body)
+        return await ask(await self._somewhere(), "POST", path, body)
 
     def _accepted(self, asked: Asked, reply: Answer) -> bool:
         if reply.status != 200:
             self._note(Refused(asked.text, reply.status, reply.body.decode()))
+        return reply.status == 200
+
+    def _kept(self, asked: Asked, reply: Answer) -> bool:
+        """The same for what was promised: where it cannot be given at the moment, that is asked for again."""
+        if not self._accepted(asked, reply) and reply.status == 503:
+            raise _Away
         return reply.status == 200
 
     def _ended(self, asked: Asked, response: dict[str, Any]) -> None:
@@ -244,7 +304,11 @@ class _Client:
                 response=response,
             )
         )
-        self._remember(asked, response["id"])
+        if asked.conversation is not None:
+            added = response["status"] in ("completed", "incomplete")
+            self._talk = _Talk(asked.conversation, response["id"] if added else asked.parent)
+        else:
+            self._remember(asked, response["id"])
 
     def _chat_ended(self, asked: Asked, completion_id: str, answer: str) -> None:
         self._note(Ended(text=asked.text, id=completion_id, status="completed", answer=answer))
@@ -264,7 +328,7 @@ class _Client:
         heard = _Place()
         hang_up_after = self._random.choice((None, None, self._random.randrange(1, 30)))
         try:
-            async with exchange(self._server.url, "POST", "/v1/responses", body) as opened:
+            async with exchange(await self._somewhere(), "POST", "/v1/responses", body) as opened:
                 if opened.status != 200:
                     self._note(Refused(asked.text, opened.status, (await opened.body()).decode()))
                     return
@@ -284,9 +348,9 @@ class _Client:
 
     async def _resume(self, asked: Asked, heard: _Place) -> None:
         path = f"/v1/responses/{heard.id}?stream=true&starting_after={heard.number}"
-        async with exchange(self._server.url, "GET", path) as opened:
+        async with exchange(await self._somewhere(), "GET", path) as opened:
             if opened.status != 200:
-                self._note(Refused(asked.text, opened.status, (await opened.body()).decode()))
+                self._kept(asked, Answer(opened.status, opened.headers, await opened.body()))
                 return
             async for event in opened.events():
                 self._hear(asked, event, heard)
@@ -304,11 +368,19 @@ class _Client:
             heard.ended = True
             self._ended(asked, told["response"])
 
+    async def _queue(self, asked: Asked, body: dict[str, Any]) -> None:
+        """Have it run in the background, and wait for its end."""
+        reply = await self._post("/v1/responses", body)
+        if self._accepted(asked, reply):
+            response_id = reply.json()["id"]
+            self._note(Named(asked.text, response_id))
+            await self._poll(asked, response_id)
+
     async def _poll(self, asked: Asked, response_id: str) -> None:
         async def once() -> None:
             while True:
-                reply = await ask(self._server.url, "GET", f"/v1/responses/{response_id}")
-                if not self._accepted(asked, reply):
+                reply = await ask(await self._somewhere(), "GET", f"/v1/responses/{response_id}")
+                if not self._kept(asked, reply):
                     return
                 response = reply.json()
                 if response["status"] in TERMINAL:
@@ -321,7 +393,6 @@ class _Client:
     async def _persist(self, what: Callable[[], Awaitable[None]]) -> None:
         """Do it again with the next server, as often as one dies in the middle."""
         while True:
-            await self._server.up.wait()
             try:
                 return await what()
             except ConnectionError:

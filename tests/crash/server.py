@@ -1,10 +1,11 @@
-"""The server as its users have it: `python -m catena serve`, a process that can be killed."""
+"""The server as its users have it: `python -m catena serve`, a process that can be killed, and frozen."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -17,27 +18,58 @@ port = 0
 stop_seconds = 1.0
 [store]
 database = "{database}"
+timeout_seconds = {patience}
+outage_seconds = {outage}
 [upstreams.default]
 url = "{engine}"
 [streams]
 grace_seconds = 1.0
+wait_for_log = true
 [background]
 concurrency = 8
-lease_seconds = 1.0
+lease_seconds = {lease}
 """
 
 
 class Server:
-    """One server after another on the same database. `up` is set while one of them answers at `url`."""
+    """One server after another on the same database. `up` is set while one of them answers at `url`.
 
-    def __init__(self, folder: Path, engine: str) -> None:
+    The database is a file of its own unless the URL of another is given. `name` tells it from others in the folder,
+    and a run is its own for a `lease` in seconds. It waits `patience` seconds for an answer of the database, and the
+    end of a stream for an `outage` to be over.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: str,
+        *,
+        name: str = "server",
+        database: str = "",
+        lease: float = 1.0,
+        patience: float = 5.0,
+        outage: float = 60.0,
+    ) -> None:
         self.database = folder / "catena.sqlite3"
         self.url = ""
         self.up = asyncio.Event()
-        self._log = folder / "server.log"
-        self._settings = folder / "catena.toml"
-        self._settings.write_text(_SETTINGS.format(database=self.database, engine=engine))
+        self._log = folder / f"{name}.log"
+        self._settings = folder / f"{name}.toml"
+        self._settings.write_text(
+            _SETTINGS.format(
+                database=database or self.database,
+                engine=engine,
+                lease=lease,
+                patience=patience,
+                outage=outage,
+            )
+        )
         self._process: asyncio.subprocess.Process | None = None
+
+    async def somewhere(self) -> str:
+        """Where a server answers, as soon as one does."""
+        await self.up.wait()
+        return self.url
 
     async def start(self) -> None:
         """Start it and wait until it answers. Raises RuntimeError if it does not come up."""
@@ -68,6 +100,18 @@ class Server:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing any more, and does not know."""
+        assert self._process is not None
+        self.up.clear()
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it was."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+        self.up.set()
 
     async def stop(self) -> None:
         """SIGTERM: it may put its things in order. Raises RuntimeError if it fails at that."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from catena.store.sqlite.rows import key_of
+from catena.store.rows import key_of
 from tests.conformance.proves import proves
 from tests.crash.harness import run
 from tests.crash.told import Asked, Ended, Notebook

@@ -32,7 +32,10 @@ class _Line(msgspec.Struct, frozen=True, tag=True):
 
 
 class Asked(_Line, frozen=True, kw_only=True):
-    """A client is about to send a request that adds `messages` to the chain of `parent`."""
+    """A client is about to send a request that adds `messages` to the chain of `parent`.
+
+    In a `conversation`, that is its end as far as the client knows.
+    """
 
     text: str
     messages: History
@@ -42,6 +45,7 @@ class Asked(_Line, frozen=True, kw_only=True):
     listed: bool = False
     streamed: bool = False
     background: bool = False
+    conversation: str | None = None
 
 
 class Named(_Line, frozen=True):

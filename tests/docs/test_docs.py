@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from catena.chunks import Finish, TextDelta, UsageReport
-from catena.config import _ENVIRONMENT, Config
+from catena.config import SHORT_NAMES, Config, PromptSettings
 from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream
 from tests.running import StartServer
@@ -62,7 +62,7 @@ def test_every_setting_and_every_variable_is_documented() -> None:
         inner = getattr(struct.type, "value_type", struct.type)
         for field in getattr(inner, "fields", ()):
             assert re.search(rf"\b{field.name}\b", text), f"{struct.name}.{field.name}"
-    for variable in _ENVIRONMENT:
+    for variable in SHORT_NAMES:
         assert f"`{variable}`" in text
 
 
@@ -81,7 +81,8 @@ def answer(prompt: Prompt) -> list[TextDelta | UsageReport | Finish]:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_examples_run(example: str, start_server: StartServer, tmp_path: Path) -> None:
-    async with start_server(engine=ScriptedUpstream(answer)) as server:
+    config = Config(prompts=PromptSettings(folder=str(ROOT / "examples" / "prompts")))
+    async with start_server(engine=ScriptedUpstream(answer), config=config) as server:
         script = tmp_path / "example.py"
         script.write_text(example.replace(LOCAL, f"{server.url}/v1"))
         environment = {

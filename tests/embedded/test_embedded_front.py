@@ -306,6 +306,16 @@ async def test_the_model_is_listed() -> None:
     assert [model["id"] for model in reply["data"]] == ["tiny"]
 
 
+async def test_with_tools_the_question_which_one_is_needed_is_counted() -> None:
+    question = {"messages": HELLO, "tools": [{"type": "function", "function": {"name": "weather"}}]}
+    plain = await Caller(ScriptedDecoder()).ask("POST", "/tokenize", {"messages": HELLO})
+    reply = await Caller(ScriptedDecoder()).ask("POST", "/tokenize", question)
+    assert reply["count"] > plain["count"]
+    caller = Caller(ScriptedDecoder())
+    error = (await caller.ask("POST", "/tokenize", {**question, "tools": [{"type": "web_search"}]}))["error"]
+    assert (caller.status, error["param"]) == (400, "tools[0]")
+
+
 async def test_other_routes_and_methods_are_told_apart() -> None:
     caller = Caller(ScriptedDecoder())
     await caller.ask("GET", "/v1/embeddings")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,16 +10,8 @@ from msgspec.structs import replace
 from catena.errors import ConversationLocked, ConversationNotFound
 from catena.ids import TurnIds, new_tree
 from catena.store import Conversation, Status, Store, Turn
-from catena.store.sqlite import SqliteStore
 
 NOW = 1_760_000_000
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await SqliteStore.open(tmp_path / "catena.sqlite3")
-    yield opened
-    await opened.close()
 
 
 def first(tree: str | None = None, *, project: str = "p") -> Turn:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
 from catena.ids import TurnIds, new_tree
 from catena.store import Endpoint, KeyUse, LeaseLost, RequestKey, Store, Turn
-from catena.store.sqlite import SqliteStore
+from tests.store.contract import Reopen
 
 EVERYTHING = ("response.completed", "response.failed", "response.cancelled", "response.incomplete")
 DAY = 86_400
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await SqliteStore.open(tmp_path / "catena.sqlite3")
-    yield opened
-    await opened.close()
 
 
 def endpoint(number: int = 1, *event_types: str) -> Endpoint:
@@ -166,15 +156,12 @@ async def test_what_is_postponed_comes_back_with_the_endpoint_as_it_is_then(stor
     assert (again.endpoint.secret, again.tries) == ("new", 2)
 
 
-async def test_the_outbox_is_there_after_a_restart(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path / "catena.sqlite3")
+async def test_the_outbox_is_there_after_a_restart(store: Store, reopen: Reopen) -> None:
     await store.add_endpoint("p", endpoint())
     finished = await ended(store)
-    await store.close()
-    store = await SqliteStore.open(tmp_path / "catena.sqlite3")
-    (claimed,) = await store.claim_deliveries(60.0, 10.0, limit=9)
+    again = await reopen()
+    (claimed,) = await again.claim_deliveries(60.0, 10.0, limit=9)
     assert (claimed.subject, claimed.endpoint) == (finished.id, endpoint())
-    await store.close()
 
 
 # Keys of requests

@@ -16,6 +16,8 @@ from catena.store import Page, Store
 from catena.store.sql import load_queries
 from catena.store.sqlite import SqliteStore
 from tests.store.contract import LIMIT, Reopen, StoreContract
+from tests.store.contract_files import FileContract
+from tests.store.contract_housekeeping import HousekeepingContract
 from tests.store.turns import NOW, a_turn, items, running
 
 
@@ -39,6 +41,12 @@ async def store(reopen: Reopen) -> Store:
 
 
 class TestSqliteStore(StoreContract): ...
+
+
+class TestSqliteFiles(FileContract): ...
+
+
+class TestSqliteHousekeeping(HousekeepingContract): ...
 
 
 @pytest.fixture
@@ -86,7 +94,7 @@ async def test_what_cannot_be_read_is_an_error_in_every_verb(sqlite: SqliteStore
         sqlite.begin(running()),
         sqlite.finish(a_turn()),
         sqlite.claim("me", 1, limit=1),
-        sqlite.renew("me", 1),
+        sqlite.renew("me", 1, [turn.id]),
         sqlite.release(turn),
         sqlite.set_fields("default", turn.id, b"{}"),
         sqlite.delete("default", turn.id),

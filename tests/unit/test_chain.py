@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from catena.context.chain import (
     ChainTurn,
     Link,
+    Writer,
     admit,
     admit_part,
     fragments,
@@ -23,8 +24,11 @@ from catena.prefix import PrefixCache
 from tests.conformance.proves import proves
 
 
-def render(items: Sequence[dict[str, Any]]) -> bytes:
+def _render(items: Sequence[dict[str, Any]]) -> bytes:
     return msgspec.json.encode(list(items))[1:-1]
+
+
+render = Writer(_render)
 
 
 def say(role: str, text: str, **more: Any) -> dict[str, Any]:

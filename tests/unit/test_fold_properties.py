@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import openai.lib.streaming.responses._responses as official
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from openai import omit
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -329,6 +330,38 @@ def test_where_text_is_cut_does_not_change_the_response(chunks: list[Chunk], end
         else:
             cut.append(chunk)
     assert tell([cut], end).response == tell([chunks], end).response
+
+
+@given(chunk_sequences(), ends, st.data())
+@settings(max_examples=50)
+def test_where_anything_is_cut_does_not_change_the_response(
+    chunks: list[Chunk], end: str, data: st.DataObject
+) -> None:
+    """Texts of every kind and the arguments of calls, cut at places of hypothesis' choice, empty pieces among them."""
+    cut: list[Chunk] = []
+    for chunk in chunks:
+        field = _CUTTABLE.get(type(chunk))
+        if field is None or getattr(chunk, "logprobs", None) is not None:
+            cut.append(chunk)
+            continue
+        whole: str = getattr(chunk, field)
+        places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=4)))
+        pieces = [whole[start:stop] for start, stop in itertools.pairwise([0, *places, len(whole)])]
+        first, *more = pieces
+        cut.append(replace(chunk, **{field: first}))
+        for piece in more:
+            again = ToolCallDelta(chunk.index) if isinstance(chunk, ToolCallDelta) else chunk
+            cut.append(replace(again, **{field: piece}))
+    assert tell([cut], end).response == tell([chunks], end).response
+
+
+_CUTTABLE: dict[type, str] = {
+    TextDelta: "text",
+    RefusalDelta: "text",
+    ReasoningDelta: "text",
+    SummaryDelta: "text",
+    ToolCallDelta: "arguments",
+}
 
 
 @given(chunk_sequences())

@@ -1,11 +1,11 @@
-from catena.context.chain import ChainTurn, Link, link_turn
+from catena.context.chain import ChainTurn, Link, Writer, link_turn
 from catena.ids import TurnIds
 from catena.prefix import PrefixCache
 
 
 def link(tree: str, number: int, parent: Link | None = None, size: int = 1000) -> Link:
     turn_id = TurnIds(f"{tree}0000000001{number:020x}").turn("resp_")
-    return link_turn(parent, ChainTurn(turn_id, "m", [], []), lambda _: b"x" * size)
+    return link_turn(parent, ChainTurn(turn_id, "m", [], []), Writer(lambda _: b"x" * size))
 
 
 def test_a_link_is_found_again_with_its_ancestors() -> None:

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from catena.history import History
 from catena.ids import TurnIds, new_tree
 from catena.prefix import PrefixCache
-from catena.retention import Retention
-from catena.store import Turn
+from catena.retention import Removed, Retention, Term
+from catena.store import StoredFile, Turn
+from catena.store.files import new_blob
 from catena.store.sqlite import SqliteStore
 from tests.conformance.proves import proves
 
@@ -35,12 +38,40 @@ async def test_a_tree_goes_as_a_whole_when_its_newest_turn_is_too_old(tmp_path: 
     young = await turn(living, 20, old_root)
     forgotten = await turn(gone, 2)
     history = History(store, PrefixCache(1000))
-    retention = Retention(store, history, days=30, clock=lambda: 40.0 * DAY)
-    assert await retention.sweep() == 1
+    retention = Retention(store, history, term=Term(days=30), clock=lambda: 40.0 * DAY)
+    assert (await retention.sweep()).turns == 1
     assert await store.load("p", forgotten) is None
     assert [each.id for each in await store.load_chain("p", young)] == [old_root, young]
-    keeping = Retention(store, history, days=0, clock=lambda: 4000.0 * DAY)
+    keeping = Retention(store, history, term=Term(days=0), clock=lambda: 4000.0 * DAY)
     await keeping.start()
     await keeping.stop()
     assert await store.load("p", young) is not None
+    await store.close()
+
+
+async def test_files_that_have_expired_and_pieces_of_no_file_go_whatever_is_kept(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "catena.sqlite3")
+    lost, held = new_blob(38 * DAY), new_blob(40 * DAY)
+    for blob in (lost, held):
+        await store.files.add_piece(blob, 0, b"x")
+    file = StoredFile(
+        project="p",
+        id="file-1",
+        filename="a",
+        purpose="user_data",
+        created_at=39 * DAY,
+        expires_at=40 * DAY,
+        size=1,
+        digest=b"",
+        blob=new_blob(39 * DAY),
+    )
+    await store.files.add_piece(file.blob, 0, b"y")
+    await store.files.add(file)
+    retention = Retention(
+        store, History(store, PrefixCache(1000)), term=Term(days=0), clock=lambda: 40.0 * DAY
+    )
+    assert await retention.sweep() == Removed(files=1, abandoned_uploads=1)
+    assert await store.files.load_piece(file, 0) is None
+    assert await store.files.load_piece(replace(file, blob=lost), 0) is None
+    assert await store.files.load_piece(replace(file, blob=held), 0) == b"x"
     await store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +21,35 @@ def decoded(*pieces: bytes, limit: int = 1000) -> list[ServerSentEvent]:
 def cut(stream: bytes, at: set[int]) -> list[bytes]:
     ends = sorted(position for position in at if position < len(stream))
     return [stream[a:b] for a, b in zip([0, *ends], [*ends, len(stream)], strict=True)]
+
+
+def by_the_book(stream: bytes) -> list[ServerSentEvent]:
+    """The events of a whole stream, line by line as the HTML standard (§9.2.6) has it, and with a last one whose blank
+    line never came."""
+    lines = re.split(rb"\r\n|\n|\r", stream.removeprefix(b"\xef\xbb\xbf"))
+    events, name, data = [], b"", list[bytes]()
+    for line in [*lines, b""]:
+        field, _, value = line.partition(b":")
+        if not line:
+            if data:
+                events.append(ServerSentEvent(name.decode(errors="replace"), b"\n".join(data)))
+            name, data = b"", []
+        elif field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    return events
+
+
+streams = st.lists(
+    st.one_of(
+        st.binary(max_size=6),
+        st.sampled_from(
+            [b"data: x", b"data:", b"event: e", b"\n", b"\n\n", b"\r", b"\r\n", b"\xef\xbb\xbf", b": c\n"]
+        ),
+    ),
+    max_size=20,
+).map(b"".join)
 
 
 class TestEncode:
@@ -107,6 +138,10 @@ class TestDecode:
     def test_what_was_encoded_comes_out_as_it_was(self, events: list[ServerSentEvent], at: set[int]) -> None:
         stream = b"".join(encode(event.event, event.data) for event in events)
         assert decoded(*cut(stream, at), limit=100_000) == events
+
+    @given(stream=streams, at=st.sets(st.integers(1, 80)))
+    def test_any_bytes_at_all_are_read_as_the_standard_says(self, stream: bytes, at: set[int]) -> None:
+        assert decoded(*cut(stream, at), limit=10_000) == by_the_book(stream)
 
     def test_an_event_is_given_with_its_blank_line_and_not_before(self) -> None:
         decoder = Decoder()

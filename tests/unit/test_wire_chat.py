@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catena.context import chat
+from catena.context.attach import chat_part
+from catena.context.media import Draft, filled
 from catena.errors import BadRequest
 from catena.wire.chat import ENGINE_OPTIONS, EXTRA_OPTIONS, ChatRequest, decode_chat, decode_update
 from catena.wire.chat_turn import create_request, extra_options
@@ -126,7 +129,9 @@ def plain_call(call: dict[str, Any]) -> dict[str, Any]:
 
 @given(CONVERSATIONS)
 def test_messages_come_back_as_the_same_messages_for_the_engine(messages: list[dict[str, Any]]) -> None:
-    assert chat.messages(items(*messages)) == [plain(message) for message in messages]
+    attach = partial(chat_part, found=None, accepts=frozenset({"image", "audio", "file"}))
+    written = filled(Draft(chat.render(items(*messages))), attach)
+    assert msgspec.json.decode(b"[%b]" % written) == [plain(message) for message in messages]
 
 
 def test_an_answer_of_an_assistant_is_one_item_of_each_kind() -> None:

@@ -51,7 +51,10 @@ GOOD: dict[str, Item] = {
     "compaction": {"id": "cmp_1", "encrypted_content": "e"},
     "compaction_trigger": {},
     "computer_call": {"call_id": "c", "action": {"type": "screenshot"}, "pending_safety_checks": []},
-    "computer_call_output": {"call_id": "c", "output": {"type": "computer_screenshot", "image_url": "u"}},
+    "computer_call_output": {
+        "call_id": "c",
+        "output": {"type": "computer_screenshot", "image_url": "data:,"},
+    },
     "configuration_update": {"reasoning": {"effort": "low"}, "text": {"format": {"type": "text"}}},
     "custom_tool_call": {"id": "ctc_1", "call_id": "c", "name": "n", "input": "i", "status": "completed"},
     "custom_tool_call_output": {"call_id": "c", "output": [TEXT]},

@@ -24,7 +24,7 @@ class Peer:
         """The next request, head and body; b"" if the client has left."""
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"\r\ncontent-length: (\d+)\r\n", head)
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)\r\n", head)
             body = await self.reader.readexactly(int(length[1])) if length else b""
         except (asyncio.IncompleteReadError, ConnectionError):
             return b""
@@ -100,15 +100,17 @@ class Engine:
 
 
 @asynccontextmanager
-async def raw_engine(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Engine]:
-    """A server on loopback that runs `script` for each connection. What is done with it has 10 seconds."""
+async def raw_engine(
+    script: Script, *, tls: ssl.SSLContext | None = None, within: float = 10
+) -> AsyncIterator[Engine]:
+    """A server on loopback that runs `script` for each connection. What is done with it has so many seconds."""
     engine = Engine(script)
     server = await asyncio.start_server(engine.accept, "127.0.0.1", 0, ssl=tls)
     engine.server = server
     port = server.sockets[0].getsockname()[1]
     engine.url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(within):
             yield engine
     finally:
         server.close()

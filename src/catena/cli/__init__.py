@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from catena import __version__
-from catena.cli import model
+from catena.cli import config, keys, model, projects
+from catena.cli.chatting import chat
+from catena.cli.comparing import diff
+from catena.cli.doctor import doctor
+from catena.cli.encryption import encrypt
+from catena.cli.forgetting import forget
+from catena.cli.housekeeping import gc
+from catena.cli.looking import ls, search, show, tree
+from catena.cli.migrate import migrate
+from catena.cli.moving import backup, export_all, import_all
+from catena.cli.replaying import replay
 from catena.cli.serve import serve
 from catena.cli.terminal import console
 
@@ -22,7 +32,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(doctor)
+app.command()(chat)
+app.command()(ls)
+app.command()(search)
+app.command()(tree)
+app.command()(show)
+app.command()(diff)
+app.command()(replay)
+app.command("export")(export_all)
+app.command("import")(import_all)
+app.command()(backup)
+app.command()(gc)
+app.command()(forget)
+app.command()(encrypt)
+app.command()(migrate)
+app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
+app.add_typer(projects.app, name="projects")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from catena.cli.registry import has_keys
 from catena.cli.terminal import console, settings, stop
-from catena.config import Config, ConfigError
+from catena.config import Config, ConfigError, is_loopback
 from catena.embedded import PullFailed
 from catena.errors import CatenaError
 from catena.greeting import greeting
+from catena.logs import keep_logs
+from catena.open_files import raise_open_files_limit
 from catena.provision import provide
 
 __all__ = ["serve"]
@@ -25,7 +28,12 @@ def serve(
         str | None, typer.Option(help="Address to bind; beyond loopback a key is needed.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
-    database: Annotated[str | None, typer.Option(help="Where turns are kept: a path.")] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Where turns are kept: a path, or postgresql://…")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes answer; more than one needs PostgreSQL.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A settings file; by default ./catena.toml if there is one.")
     ] = None,
@@ -46,14 +54,16 @@ def serve(
     flags: dict[tuple[str, ...], Any] = {
         ("server", "host"): host,
         ("server", "port"): port,
+        ("server", "workers"): workers,
         ("store", "database"): database,
         ("upstreams", "default", "url"): upstream,
         ("upstreams", "default", "key"): upstream_key,
         ("upstreams", "default", "kind"): upstream_kind or ("embedded" if model_path else None),
         ("upstreams", "default", "model_path"): str(model_path) if model_path else None,
     }
-    found = settings(config, flags)
-    _log_to_stderr(found)
+    found = _settings(config, flags)
+    raise_open_files_limit()
+    keep_logs(found.logs, requests=found.server.access_log)
     try:
         provide(found, console)
         _run(found)
@@ -61,23 +71,51 @@ def serve(
         stop(str(error))
 
 
+def _settings(path: Path | None, flags: dict[tuple[str, ...], Any]) -> Config:
+    """The settings in force. Where keys were made in the database, they are needed, and a network may be faced."""
+    with_keys = settings(path, {**flags, ("keys", "required"): True})
+    return (
+        with_keys if not is_loopback(with_keys.server.host) and has_keys(with_keys) else settings(path, flags)
+    )
+
+
 def _run(config: Config) -> None:
-    from catena.server import bind, event_loop, open_app, serve  # imports the world: only when it is needed
+    listening = _listen(config)
+    if config.server.workers == 1:
+        _run_alone(config, listening)
+        return
+    from catena.workers import Workers
+
+    if not Workers(config, listening).run(lambda: _greet(config, listening)):
+        raise typer.Exit(1)
+
+
+def _listen(config: Config) -> socket.socket:
+    from catena.server import bind  # imports the world: only when it is needed
+
+    try:
+        return bind(config)
+    except OSError as error:
+        address = f"{config.server.host}:{config.server.port}"
+        stop(
+            f"Cannot listen on {address}: {error.strerror}. Choose another port: --port; 0 takes a free one."
+        )
+
+
+def _run_alone(config: Config, listening: socket.socket) -> None:
+    from catena.server import event_loop, open_app, serve
 
     async def until_stopped() -> None:
-        listening = bind(config)
         async with open_app(config) as opened:
-            address, port = listening.getsockname()[:2]
-            shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address  # noqa: S104 - only compared
-            url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/v1"
-            console.print(greeting(config, url), soft_wrap=True)  # lines to copy are not broken
+            _greet(config, listening)
             await serve(opened, [listening], stop_within=config.server.stop_seconds)
 
     with asyncio.Runner(loop_factory=event_loop) as runner:
         runner.run(until_stopped())
 
 
-def _log_to_stderr(config: Config) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("catena").setLevel(logging.INFO)
-    logging.getLogger("catena.access").setLevel(logging.INFO if config.server.access_log else logging.WARNING)
+def _greet(config: Config, listening: socket.socket) -> None:
+    address, port = listening.getsockname()[:2]
+    shown = "127.0.0.1" if address in ("0.0.0.0", "::") else address  # noqa: S104 - only compared
+    url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/v1"
+    console.print(greeting(config, url), soft_wrap=True)  # lines to copy are not broken

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from catena.config import Config, ConfigError, load_config
+from catena.config import Config, ConfigError, Loaded, load
 
-__all__ = ["console", "errors", "settings", "stop"]
+__all__ = ["console", "errors", "loaded", "settings", "stop"]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -23,11 +23,16 @@ def settings(path: Path | None = None, flags: dict[tuple[str, ...], Any] | None 
 
     Settings that cannot be used end the command.
     """
-    found = path or next(
-        (p for p in [Path(os.environ.get("CATENA_CONFIG", "catena.toml"))] if p.exists()), None
-    )
+    return loaded(path, flags).config
+
+
+def loaded(path: Path | None = None, flags: dict[tuple[str, ...], Any] | None = None) -> Loaded:
+    """The same with where each setting comes from."""
+    named = os.environ.get("CATENA_CONFIG")
+    here = Path("catena.toml")
+    found = path or (Path(named) if named else here if here.exists() else None)
     try:
-        return load_config(found, flags=flags)
+        return load(found, flags=flags)
     except ConfigError as error:
         stop(str(error))
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from catena.context.in_force import NOTHING_SET, Configuration, configured
 from catena.context.ledger import (
     NOTHING_OPEN,
     OpenCalls,
@@ -23,6 +24,7 @@ from catena.context.ledger import (
     without_orphans,
 )
 from catena.context.offer import added_tools
+from catena.context.view import Reads, shown, standing
 from catena.errors import BadRequest
 from catena.ids import item_home
 from catena.wire.response import Item
@@ -32,8 +34,10 @@ __all__ = [
     "ChainTurn",
     "Link",
     "Render",
+    "Writer",
     "admit",
     "admit_part",
+    "ancestry",
     "fragments",
     "link_chain",
     "link_turn",
@@ -42,6 +46,25 @@ __all__ = [
 
 Render: TypeAlias = Callable[[Sequence[Item]], bytes]
 """Renders items to a fragment: JSON objects joined by commas, without brackets; empty for none."""
+
+
+def _anything(item: Item) -> bool:
+    return True
+
+
+def _nothing(items: Sequence[Item]) -> Sequence[str]:
+    return ()
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """How a context is written down for one dialect and one project.
+
+    `reads` says which compactions can be written down; `withheld` are the ids of the reasoning that is left out.
+    """
+
+    render: Render
+    reads: Reads = _anything
+    withheld: Callable[[Sequence[Item]], Sequence[str]] = _nothing
 
 
 class ChainTurn(msgspec.Struct, frozen=True):
@@ -62,7 +85,11 @@ class ChainTurn(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One turn in a chain, rendered for one dialect. `tools` are those that the chain has added up to here.
+    """One turn in a chain, rendered for one dialect. `tools` are those that the chain has added up to here, and
+    `configuration` what it has set.
+
+    If it `begins`, nothing of the turns before it is shown: they were compacted. `standing` are its items that stay in
+    force when it is dropped, `withheld` the ids of reasoning in it that the engine is not shown.
 
     `size` is that of what this link adds to its parent's, in bytes. `thinned` are the ids of items that are here no
     more. With `revised`, this is the turn as those below it see it, but not as a chain that ends in it does.
@@ -78,6 +105,10 @@ class Link(msgspec.Struct, frozen=True):
     tools: Sequence[Tool] = ()
     thinned: frozenset[str] = frozenset()
     revised: bool = False
+    begins: bool = False
+    standing: Sequence[Item] = ()
+    withheld: Sequence[str] = ()
+    configuration: Configuration = NOTHING_SET
 
     @property
     def size(self) -> int:
@@ -93,10 +124,14 @@ def ancestry(link: Link | None) -> Iterator[Link]:
 
 
 def fragments(link: Link | None) -> list[bytes]:
-    """The rendered history, oldest first."""
-    history = [each.fragment for each in ancestry(link) if each.fragment]
-    history.reverse()
-    return history
+    """The rendered history, oldest first, from the last compaction on."""
+    history: list[bytes] = []
+    while link is not None:
+        history.append(link.fragment)
+        if link.begins:
+            break
+        link = link.parent
+    return [*filter(None, reversed(history))]
 
 
 def admit(link: Link | None, items: Sequence[Item]) -> None:
@@ -134,17 +169,18 @@ def _check_unique(link: Link | None, items: Sequence[Item]) -> None:
             )
 
 
-def link_turn(parent: Link | None, turn: ChainTurn, render: Render, fragment: bytes | None = None) -> Link:
-    """The link of a turn below `parent`; `fragment`, if it was rendered already, is not rendered again."""
+def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer) -> Link:
+    """The link of a turn below `parent`."""
     items = [*turn.input, *turn.output]
     before = parent.open_calls if parent is not None else NOTHING_OPEN
     tools = parent.tools if parent is not None else ()
+    view = shown(before, items, writer.reads, follows=parent is not None)
     added = added_tools(items)
     stem = turn.id[-50:-4]
     return Link(
         turn_id=turn.id,
         parent=parent,
-        fragment=render(items) if fragment is None else fragment,
+        fragment=writer.render(view.items),
         model=turn.model or (parent.model if parent is not None else ""),
         depth=1 if parent is None else parent.depth + 1,
         open_calls=open_after(before, items),
@@ -154,6 +190,10 @@ def link_turn(parent: Link | None, turn: ChainTurn, render: Render, fragment: by
         tools=(*tools, *added) if added else tools,
         thinned=turn.thinned,
         revised=turn.revised,
+        begins=view.begins,
+        standing=standing(view.items),
+        withheld=writer.withheld(view.items),
+        configuration=configured(parent.configuration if parent is not None else NOTHING_SET, items),
     )
 
 
@@ -188,7 +228,7 @@ def _revised(turns: Sequence[ChainTurn]) -> Sequence[ChainTurn]:
     ]
 
 
-def link_chain(turns: Sequence[ChainTurn], render: Render) -> Link | None:
+def link_chain(turns: Sequence[ChainTurn], writer: Writer) -> Link | None:
     """The links of a whole stored chain, oldest first; the tip's is returned.
 
     Deleted turns are passed over, and with them the other halves of the pairs of calls and outputs that they
@@ -206,7 +246,7 @@ def link_chain(turns: Sequence[ChainTurn], render: Render) -> Link | None:
             turn = _mended(tip.open_calls if tip is not None else NOTHING_OPEN, turn, turns[position + 1 :])
         elif turn.revised or turn.thinned:
             turn = _without_orphans(tip.open_calls if tip is not None else NOTHING_OPEN, turn, ())
-        tip = link_turn(tip, turn, render)
+        tip = link_turn(tip, turn, writer)
     return tip
 
 

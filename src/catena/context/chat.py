@@ -1,47 +1,70 @@
 """Items and requests in the dialect of Chat Completions.
 
 An assistant's message and the calls that follow it in the same turn become one chat message, which is what chat
-templates expect. Reasoning is withheld: chat engines do not take it back.
+templates expect. Reasoning goes along with it to engines that take it back, under the name that they know; from all
+others it is withheld. What hosted tools did elsewhere is told as calls with what came of them (`receipts`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
+from catena.context.ledger import LATE
+from catena.context.media import ATTACHED, drafted
 from catena.context.offer import NOTHING, Offer, chat_offer
+from catena.context.receipts import receipt
+from catena.context.sealed import thought_in
 from catena.errors import BadRequest
 from catena.tool_shapes import answer_of, call_arguments, call_name, is_call, is_output
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
 from catena.wire.tools import Tool
 
-__all__ = ["lead", "messages", "offer", "options", "render"]
+__all__ = ["lead", "messages", "offer", "options", "render", "withheld"]
 
 _encode = msgspec.json.Encoder().encode
 
-# What the model did elsewhere and a chat engine cannot be shown; its text is in the message that followed. And what is
-# not for the engine to read: tools that are added are offered (`offer`).
+# What is not for the engine to read: tools that are added are offered (`offer`), settings are sent with the request,
+# and a compaction that is asked for is made by this server.
 _NOT_SHOWN: Final = frozenset(
     {
-        "reasoning",
-        "web_search_call",
-        "file_search_call",
-        "mcp_list_tools",
         "additional_tools",
+        "compaction_trigger",
+        "configuration_update",
+        "mcp_list_tools",
         "tool_search_call",
         "tool_search_output",
     }
 )
 
-_ROLES: Final = {"developer": "system", "critic": "system", "discriminator": "system"}
+_UNREADABLE: Final = "[Earlier turns were summed up by another model, in a form that only it can read.]"
+_PENDING: Final = "Started. The result will come later, in a message."
+
+_ROLES: Final = {
+    "developer": "system",
+    "critic": "system",
+    "discriminator": "system",
+    "tool": "user",
+    "unknown": "user",
+}
 
 
-def render(items: Sequence[Item]) -> bytes:
+def render(items: Sequence[Item], reasoning_field: str | None = None) -> bytes:
     """The fragment of these items: chat messages joined by commas."""
-    return _encode(messages(items))[1:-1]
+    return drafted(messages(items, reasoning_field))
+
+
+def withheld(items: Sequence[Item], reasoning_field: str | None = None) -> Sequence[str]:
+    """The ids of the reasoning items that are not shown."""
+    return [
+        item["id"]
+        for item in items
+        if item.get("type") == "reasoning" and "id" in item and not (reasoning_field and thought_in(item))
+    ]
 
 
 def lead(request: CreateRequest) -> list[bytes]:
@@ -51,26 +74,94 @@ def lead(request: CreateRequest) -> list[bytes]:
     return [_encode({"role": "system", "content": request.instructions})]
 
 
-def messages(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """These items as chat messages. Raises BadRequest for an item that a chat engine cannot be shown."""
-    rendered: list[dict[str, Any]] = []
+def messages(items: Sequence[Item], reasoning_field: str | None = None) -> list[dict[str, Any]]:
+    """These items as chat messages, with reasoning in the field of that name."""
+    transcript = _Transcript(reasoning_field)
     for item in items:
+        transcript.add(item)
+    transcript.settle()
+    return transcript.messages
+
+
+class _Transcript:
+    """Messages in the making."""
+
+    def __init__(self, reasoning_field: str | None) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self._field = reasoning_field
+        self._thoughts: list[str] = []
+        self._started: list[str] = []
+
+    def add(self, item: Item) -> None:
+        """Have the item told next."""
         kind = item.get("type", "message")
         if kind == "message":
-            rendered.append(_message(item))
-        elif is_call(item):
+            self.settle()
+            self._say(_message(item))
+            return
+        if is_call(item):
             if item.get("status") != "incomplete":
-                _join_call(rendered, item)
+                self._call(item["call_id"], call_name(item), call_arguments(item))
+                if item.get("async"):
+                    self._started.append(item["call_id"])
+            return
+        if kind == "reasoning":
+            if self._field and (thought := thought_in(item)):
+                self._thoughts.append(thought)
+            return
+        self.settle()
+        if LATE in item:
+            self._say({"role": "user", "content": _late(item)})
         elif is_output(item):
-            rendered.append(_tool_message(item))
+            self._say(_tool_message(item))
+        elif kind == "compaction":
+            self._say({"role": "user", "content": _UNREADABLE})
         elif kind not in _NOT_SHOWN:
-            raise BadRequest(
-                f"An item of type '{kind}' cannot be given to a Chat Completions engine. Remove it, or use a "
-                "model that a Responses server answers for.",
-                param="input",
-                code="unsupported_value",
-            )
-    return rendered
+            self._receipt(item)
+
+    def settle(self) -> None:
+        """Answer the calls whose outputs may come at any later time: right behind a call must stand what answers it."""
+        for call_id in self._started:
+            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": _PENDING})
+        self._started.clear()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if message["role"] == "assistant":
+            self._think(message)
+        self._thoughts.clear()
+        self.messages.append(message)
+
+    def _call(self, call_id: str, name: str, arguments: str) -> None:
+        """Add a call to the assistant's message before it, or to one of its own."""
+        if not self.messages or self.messages[-1]["role"] != "assistant":
+            self.messages.append({"role": "assistant", "content": None})
+        message = self.messages[-1]
+        self._think(message)
+        call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        message.setdefault("tool_calls", []).append(call)
+
+    def _receipt(self, item: Item) -> None:
+        told = receipt(item)
+        if told.name is None:
+            self._say({"role": "user", "content": told.result})
+            return
+        call_id = item.get("call_id") or item.get("id") or told.name
+        self._call(call_id, told.name, told.arguments)
+        self._say({"role": "tool", "tool_call_id": call_id, "content": told.result})
+
+    def _think(self, message: dict[str, Any]) -> None:
+        if self._thoughts and self._field:
+            before = message.get(self._field)
+            message[self._field] = "\n".join([*([before] if before else []), *self._thoughts])
+            self._thoughts.clear()
+
+
+def _late(item: Item) -> str | list[dict[str, Any]]:
+    output: Any = answer_of(item)
+    said = f"[Result of the call {item['call_id']}]"
+    if isinstance(output, list):
+        return [{"type": "text", "text": said}, *(_part(part) for part in output)]
+    return f"{said} {output}"
 
 
 def _message(item: Item) -> dict[str, Any]:
@@ -88,15 +179,6 @@ def _message(item: Item) -> dict[str, Any]:
     if "name" in item:
         message["name"] = item["name"]
     return message
-
-
-def _join_call(rendered: list[dict[str, Any]], item: Item) -> None:
-    """Add a call to the assistant's message before it, or to one of its own."""
-    if not rendered or rendered[-1]["role"] != "assistant":
-        rendered.append({"role": "assistant", "content": None})
-    function = {"name": call_name(item), "arguments": call_arguments(item)}
-    call = {"id": item["call_id"], "type": "function", "function": function}
-    rendered[-1].setdefault("tool_calls", []).append(call)
 
 
 def _tool_message(item: Item) -> dict[str, Any]:
@@ -117,20 +199,11 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
             return {"type": "text", "text": part["text"]}
         case "refusal":
             return {"type": "text", "text": part["refusal"]}
-        case "input_image" if part.get("image_url"):
-            image = {"url": part["image_url"]}
-            if part.get("detail"):
-                image["detail"] = part["detail"]
-            return {"type": "image_url", "image_url": image}
-        case "input_file" if part.get("file_data"):
-            file = {name: part[name] for name in ("file_data", "filename") if part.get(name)}
-            return {"type": "file", "file": file}
-        case "input_audio":
-            return {"type": "input_audio", "input_audio": part["input_audio"]}
+        case kind if kind in ATTACHED:
+            return part  # what it becomes depends on the engine: see `attach`
         case kind:
-            source = "file_id" if part.get("file_id") else "file_url" if part.get("file_url") else kind
             raise BadRequest(
-                f"A content part of type '{kind}' with '{source}' cannot be given to a Chat Completions engine.",
+                f"A content part of type '{kind}' cannot be given to a Chat Completions engine.",
                 param="input",
                 code="unsupported_value",
             )
@@ -150,11 +223,8 @@ def options(request: CreateRequest, offer: Offer = NOTHING) -> dict[str, Any]:
     Raises BadRequest for a setting that a chat engine does not have.
     """
     _check_prewarm(request)
-    body: dict[str, Any] = {}
-    for ours, theirs in _RENAMED.items():
-        value = getattr(request, ours)
-        if value is not None:
-            body[theirs] = value
+    given = zip(_RENAMED.values(), _settings(request), strict=True)
+    body: dict[str, Any] = {theirs: value for theirs, value in given if value is not None}
     _add_tools(request, offer, body)
     for add in (_add_format, _add_reasoning, _add_logprobs):
         add(request, body)
@@ -169,6 +239,7 @@ _RENAMED: Final = {
     "max_output_tokens": "max_tokens",
     "user": "user",
 }
+_settings: Final = attrgetter(*_RENAMED)
 
 
 def _check_prewarm(request: CreateRequest) -> None:

@@ -15,13 +15,16 @@ from catena.tool_shapes import SHAPES, is_call, is_output
 from catena.wire.response import Item
 
 __all__ = [
+    "LATE",
     "NOTHING_OPEN",
     "OUTPUT_OF",
     "OpenCalls",
     "answering",
+    "call_id_of",
     "check_input",
     "check_outputs",
     "due",
+    "is_late",
     "open_after",
     "without_bare_reasoning",
     "without_orphans",
@@ -39,6 +42,9 @@ OUTPUT_OF: Final = {shape.call: shape.output for shape in SHAPES.values()}
 # Goes before the type of a call that may be answered at any later time (spec §3.4.46).
 _ASYNC: Final = "async "
 
+LATE: Final = "late"
+"""Marks, on the way to an engine, an output that comes after others may have spoken (`context.view`)."""
+
 _CALL_OF: Final = {output: call for call, output in OUTPUT_OF.items()}
 
 # How the API names each kind of call in its messages.
@@ -49,7 +55,8 @@ _SPOKEN: Final = {
 } | {"custom_tool_call": "custom tool call"}
 
 
-def _call_id(item: Item) -> str:
+def call_id_of(item: Item) -> str:
+    """What a call and its output name each other by."""
     # The legacy local shell names its call by `id` on the output (spec appendix A.2).
     found = item.get("call_id")
     if found is None and item.get("type") == "local_shell_call_output":
@@ -67,21 +74,28 @@ def _waiting_as(item: Item) -> str:
     return f"{_ASYNC}{item['type']}" if item.get("async") else str(item["type"])
 
 
+def is_late(kind: str) -> bool:
+    """Whether a call that waits as `kind` may be answered at any later time."""
+    return kind.startswith(_ASYNC)
+
+
 def due(calls: OpenCalls) -> OpenCalls:
     """The calls that must have their outputs before the model goes on."""
-    return {call_id: kind for call_id, kind in calls.items() if not kind.startswith(_ASYNC)}
+    return {call_id: kind for call_id, kind in calls.items() if not is_late(kind)}
 
 
 def open_after(before: OpenCalls, items: Iterable[Item]) -> OpenCalls:
     """The calls that wait after `items`, which were checked when they came in."""
     waiting: dict[str, str] | None = None
     for item in items:
+        if item.get("type") == "message":
+            continue
         if _opens(item):
             waiting = dict(before) if waiting is None else waiting
-            waiting[_call_id(item)] = _waiting_as(item)
+            waiting[call_id_of(item)] = _waiting_as(item)
         elif is_output(item):
             waiting = dict(before) if waiting is None else waiting
-            waiting.pop(_call_id(item), None)
+            waiting.pop(call_id_of(item), None)
     return before if waiting is None else waiting
 
 
@@ -115,11 +129,13 @@ def check_outputs(before: OpenCalls, items: Sequence[Item]) -> OpenCalls:
     waiting = dict(before)
     for item in items:
         kind = item.get("type")
+        if kind == "message":
+            continue
         if is_call(item):
             if _opens(item):
-                waiting[_call_id(item)] = _waiting_as(item)
+                waiting[call_id_of(item)] = _waiting_as(item)
         elif is_output(item) and not (kind == "function_call_output" and item.get("call_id") is None):
-            call_id = _call_id(item)
+            call_id = call_id_of(item)
             if waiting.pop(call_id, None) is None:
                 spoken = _SPOKEN[_CALL_OF[str(kind)]].replace("function call", "tool call")
                 output = _SPOKEN[_CALL_OF[str(kind)]] + " output"
@@ -149,13 +165,13 @@ def without_orphans(before: OpenCalls, items: Sequence[Item], answered: Iterable
     kept: list[Item] = []
     for item in items:
         if is_call(item):
-            if _call_id(item) in gone:
+            if call_id_of(item) in gone:
                 continue
-            waiting.add(_call_id(item))
+            waiting.add(call_id_of(item))
         elif is_output(item):
-            if _call_id(item) not in waiting:
+            if call_id_of(item) not in waiting:
                 continue
-            waiting.discard(_call_id(item))
+            waiting.discard(call_id_of(item))
         kept.append(item)
     return without_bare_reasoning(kept) if len(kept) < len(items) else items
 

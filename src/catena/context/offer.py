@@ -50,9 +50,10 @@ def added_tools(items: Iterable[Item]) -> list[Tool]:
     """The tools that these items add to those of a request: given along the way, or found by a search."""
     added: list[Tool] = []
     for item in items:
-        if item.get("type") == "additional_tools":
+        kind = item.get("type")
+        if kind == "additional_tools":
             added += item["tools"]
-        elif item.get("type") == "tool_search_output":
+        elif kind == "tool_search_output":
             added += [_loaded(tool) for tool in item.get("tools", ())]
     return added
 
@@ -60,8 +61,10 @@ def added_tools(items: Iterable[Item]) -> list[Tool]:
 def _loaded(tool: Tool) -> Tool:
     """The tool as one that is not looked for any more."""
     if tool["type"] == "namespace":
-        return {**tool, "tools": [_loaded(inner) for inner in tool["tools"]]}
-    return {**tool, "defer_loading": False} if tool.get("defer_loading") else tool
+        return {**tool, "tools": [{**inner, "defer_loading": False} for inner in tool["tools"]]}
+    if not tool.get("defer_loading"):
+        return tool
+    return {"type": "namespace", "name": tool["name"], "tools": [{**tool, "defer_loading": False}]}
 
 
 # What is offered
@@ -91,7 +94,8 @@ def chat_offer(request: CreateRequest, added: Sequence[Tool], omit: Set[str]) ->
         name: form for name, (form, _) in offered.items() if form[0] != "function" or form[2] is not None
     }
     parallel = request.parallel_tool_calls is not False
-    told = Offered(forms, allowed, parallel)
+    late = [name for name, tool in counter.tools.items() if tool.get("async")]
+    told = Offered(forms, allowed, parallel, late)
     return Offer(functions, choice, () if told == Offered() else (told,), counter.omitted)
 
 
@@ -115,7 +119,8 @@ class _Counter:
         elif kind in SHAPES:
             _check_local(tool, path)
             self._searching |= kind == "tool_search"
-            self._lay(tool, None, path)
+            # A call of a tool that was deferred names it as its namespace, too; clients look for it there.
+            self._lay(tool, tool["name"] if tool.get("defer_loading") else None, path)
         else:
             self._leave_out(kind, path)
 
@@ -133,13 +138,18 @@ class _Counter:
         form = (kind, own, namespace)
         before = self._laid.get(name)
         # The same tool again is its newer version.
-        if before is not None and before[0] != form:
+        if before is not None and not _is_one(before[0], form):
             raise BadRequest(
                 f"Invalid '{path}': a chat engine would know two of the tools by the name '{name}'.",
                 param=path,
                 code="invalid_value",
             )
         self._laid[name] = (form, tool)
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The tools by the names that the engine knows them by."""
+        return {name: tool for name, (_, tool) in self._laid.items()}
 
     def offered(self) -> dict[str, tuple[_Form, dict[str, Any]]]:
         """The functions by name, without those that the engine has to look for first."""
@@ -148,6 +158,12 @@ class _Counter:
             for name, (form, tool) in self._laid.items()
             if not (self._searching and tool.get("defer_loading"))
         }
+
+
+def _is_one(form: _Form, other: _Form) -> bool:
+    """Whether these are one tool, which may have been deferred once and not another time."""
+    (kind, own, _), namespaces = form, {form[2], other[2]}
+    return other[:2] == (kind, own) and (len(namespaces) == 1 or namespaces == {None, own})
 
 
 def _check_local(tool: Tool, path: str) -> None:

@@ -12,12 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from catena.chunks import Offered
+from catena.context.ledger import LATE
+from catena.context.media import drafted
 from catena.context.offer import NOTHING, Offer
+from catena.wire.items import ROLES
 from catena.wire.request import CreateRequest
 from catena.wire.response import Item
 from catena.wire.tools import Tool
 
-__all__ = ["lead", "offer", "options", "render"]
+__all__ = ["lead", "offer", "options", "render", "withheld"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,13 +29,11 @@ _OURS: Final = frozenset(
     {
         "background",
         "client_metadata",
-        "context_management",
         "conversation",
         "input",
         "metadata",
         "model",
         "previous_response_id",
-        "prompt",
         "store",
         "stream",
         "stream_options",
@@ -50,7 +51,14 @@ def render(items: Sequence[Item]) -> bytes:
     sent = [
         item for place, item in enumerate(items) if not _cut_off(item) and not _spent(item, place == last)
     ]
-    return _encode([_stateless(item) for item in sent])[1:-1]
+    return drafted([_stateless(item) for item in sent])
+
+
+def withheld(items: Sequence[Item]) -> Sequence[str]:
+    """The ids of the reasoning items that are not shown."""
+    return [
+        item["id"] for item in items if item.get("type") == "reasoning" and "id" in item and _cut_off(item)
+    ]
 
 
 def lead(request: CreateRequest) -> list[bytes]:
@@ -76,8 +84,22 @@ def _stateless(item: Item) -> Item:
     if kind in _NAMED_BY_ID:
         return item
     # A speaker's name is of the chat dialect; this one does not take it.
-    ours = ("id", "name") if kind == "message" else ("id",)
-    return {name: value for name, value in item.items() if name not in ours}
+    ours = ("id", "name") if kind == "message" else ("id", LATE)
+    sent = {name: value for name, value in item.items() if name not in ours}
+    return _told(sent) if kind == "message" and item["role"] not in ROLES else sent
+
+
+def _told(message: Item) -> Item:
+    """A message of a conversation by somebody whom no request can have: as one that can be sent."""
+    role = "developer" if message["role"] in ("critic", "discriminator") else "user"
+    return {**message, "role": role, "content": [_input_part(part) for part in message["content"]]}
+
+
+def _input_part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "computer_screenshot":
+        return {**part, "type": "input_image"}
+    said = part.get("text") or part.get("refusal")
+    return part if said is None else {"type": "input_text", "text": said}
 
 
 def offer(request: CreateRequest, added: Sequence[Tool], omit: Set[str]) -> Offer:

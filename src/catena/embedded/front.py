@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +20,8 @@ from catena.embedded.answer import answer
 from catena.embedded.decoder import Decoder
 from catena.embedded.dialogue import in_plain_words
 from catena.embedded.reply import END_OF_STREAM, PULSE, Reply, frame
-from catena.embedded.request import ChatRequest, Message, parse
+from catena.embedded.request import ChatRequest, parse
+from catena.embedded.tools import choice_messages
 from catena.errors import BadRequest, CatenaError, MethodNotAllowed, NotFound, Unauthorized
 
 __all__ = ["Front"]
@@ -91,8 +92,7 @@ class Front:
 
     async def _tokenize(self, body: bytes, exchange: _Exchange) -> None:
         question = _read_question(body)
-        prompt = question.prompt if question.messages is None else in_plain_words(question.messages)
-        tokens = await self._decoder.tokenize(prompt)
+        tokens = await self._decoder.tokenize(question.prompt if question.messages is None else _asked(body))
         counted = {"count": len(tokens), "max_model_len": self._decoder.context, "tokens": tokens}
         await exchange.send_json(counted)
 
@@ -104,7 +104,14 @@ class Front:
 
 class _Tokenize(msgspec.Struct, frozen=True):
     prompt: str = ""
-    messages: list[Message] | None = None
+    messages: list[Any] | None = None
+
+
+def _asked(body: bytes) -> Sequence[Mapping[str, str]]:
+    """What the model would be asked first: with tools, which one it needs."""
+    request = parse(body)
+    functions, _ = request.offered()
+    return choice_messages(request.messages, functions) if functions else in_plain_words(request.messages)
 
 
 def _read_question(body: bytes) -> _Tokenize:

@@ -50,7 +50,8 @@ class EngineUnavailable(UpstreamError):
 class EmbeddedEngine:
     """The embedded model as an OpenAI-compatible server at `base_url`, which takes `key`.
 
-    `model` is any GGUF file; by default the one that `catena model pull` fetches. Nothing runs until `start`.
+    `model` is any GGUF file; by default the one that `catena model pull` fetches. `context` is how many tokens fit into
+    one conversation. Nothing runs until `start`.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class EmbeddedEngine:
     ) -> None:
         self.model = model
         self.key = secrets.token_urlsafe(32)
-        self._context = context
+        self.context = context
         self._command = command
         self._patience = patience
         self._socket = socket.socket()
@@ -146,7 +147,7 @@ class EmbeddedEngine:
             raise EngineUnavailable("The embedded model is not on this machine yet: catena model pull")
         if model is None:
             raise EngineUnavailable(f"There is no model file {self.model}.")
-        options = {"--model": model, "--name": self.name, "--context": self._context, "--fd": fd}
+        options = {"--model": model, "--name": self.name, "--context": self.context, "--fd": fd}
         words = [str(word) for option in options.items() for word in option]
         environment = {**os.environ, handshake.KEY_VARIABLE: self.key}
         try:

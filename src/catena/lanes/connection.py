@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from catena.errors import BadRequest, CatenaError, TooManyRequests
-from catena.lanes.lane import Desk, Gone, Lane
+from catena.lanes.lane import Admit, Desk, Gone, Lane
 from catena.lanes.recall import Recall
 from catena.lanes.steering import Steering
 from catena.runs import Runs
@@ -31,8 +31,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Connection:
     """Takes the messages of a client and sends it frames, each in one call of `send`, until it is closed.
 
-    `send` raises Gone if there is nobody any more. With `warm_engine`, preparing a response also has the engine read
-    its context.
+    `send` raises Gone if there is nobody any more. `admit` is asked for each request. With `warm_engine`, preparing a
+    response also has the engine read its context.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Connection:
         project: str,
         send: Callable[[str], Awaitable[None]],
         *,
+        admit: Admit,
         limits: Limits | None = None,
         warm_engine: bool = False,
     ) -> None:
@@ -49,6 +50,7 @@ class Connection:
             runs=runs,
             project=project,
             send=_in_order(send),
+            admit=admit,
             recall=Recall(project, runs.history),
             slots=asyncio.Semaphore(self._limits.in_flight),
             steering=Steering(),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from catena.admission import check_supported
 from catena.errors import BadRequest, CatenaError
 from catena.lanes.recall import Kept, Recall
 from catena.lanes.steering import Steering
+from catena.limits.ticket import Ticket
 from catena.planning import Order, Plan
 from catena.run import Run
 from catena.runs import Runs
@@ -22,11 +24,15 @@ from catena.wire.events import Completed, Created, ErrorEvent, Event, Failed, In
 from catena.wire.request import CreateRequest, require_input
 from catena.wire.socket import decode_response_create, error_frame, event_frame
 
-__all__ = ["Desk", "Gone", "Lane"]
+__all__ = ["Admit", "Desk", "Gone", "Lane"]
 
 log = logging.getLogger("catena.lanes")
 
 _ENDS = (Completed, Incomplete, Failed)
+
+
+Admit: TypeAlias = Callable[[int], Awaitable[Ticket]]
+"""Lets a request with so many bytes in, or raises the error that says why not."""
 
 
 class Gone(Exception):
@@ -39,6 +45,7 @@ class Desk(msgspec.Struct, frozen=True):
     runs: Runs
     project: str
     send: Callable[[str], Awaitable[None]]
+    admit: Admit
     recall: Recall
     slots: asyncio.Semaphore
     steering: Steering
@@ -94,7 +101,7 @@ class Lane:
         """One request to the end of its response, and of those that follow it because it was steered."""
         try:
             with _faults_concealed():
-                successor = await self._turn(*self._asked(message))
+                successor = await self._turn(*self._asked(message), size=len(message))
         except CatenaError as error:
             self._desk.recall.evict(self.name, parent_id)
             await self._desk.send(error_frame(error, self.name))
@@ -103,7 +110,7 @@ class Lane:
             successor = await self._succeed(successor)
 
     def _asked(self, message: bytes) -> tuple[CreateRequest, bool]:
-        asked = decode_response_create(message)
+        asked = decode_response_create(self._desk.runs.prompts.filled(message))
         request = asked.posted()
         check_supported(request)
         return self._desk.steering.joined(request, self.name), asked.generates
@@ -120,14 +127,16 @@ class Lane:
                 await self._desk.send(error_frame(error, self.name))
             return None
 
-    async def _turn(self, request: CreateRequest, generates: bool = True) -> CreateRequest | None:
+    async def _turn(
+        self, request: CreateRequest, generates: bool = True, size: int = 0
+    ) -> CreateRequest | None:
         """Produce and tell one response; the request that follows of itself, if there is one.
 
         Raises the error of a response that never began.
         """
         desk = self._desk
         parent = desk.recall.find(request.previous_response_id)
-        run = desk.runs.begin(await self._plan(request, parent, generates))
+        run = await self._begun(request, parent, generates, size)
         run.start()
         desk.steering.begin(run, self.name)
         with run.followed():
@@ -136,7 +145,7 @@ class Lane:
                     desk.steering.committed(request.previous_response_id, self.name)
                     if isinstance(batch[-1], _ENDS):
                         self._remember(run, parent)
-                    await self._tell(batch, run.plan.offer.omitted)
+                    await self._tell(batch, run.plan)
         if not isinstance(run.feed.events[-1] if run.feed else None, _ENDS):
             error = run.error or CatenaError("The response went on elsewhere and is not told here any more.")
             await desk.steering.give_up(desk.send, run.plan.response.id, error.message)
@@ -144,6 +153,15 @@ class Lane:
         if not generates and desk.warm_engine:
             await _warm(run.plan)
         return await desk.steering.end(desk.send, run)
+
+    async def _begun(self, request: CreateRequest, parent: Kept | None, generates: bool, size: int) -> Run:
+        ticket = await self._desk.admit(size)
+        try:
+            with ticket.current():
+                return self._desk.runs.begin(await self._plan(request, parent, generates))
+        except BaseException:
+            await ticket.close(failed=True)
+            raise
 
     async def _plan(self, request: CreateRequest, parent: Kept | None, generates: bool) -> Plan:
         desk = self._desk
@@ -167,12 +185,16 @@ class Lane:
         else:
             self._desk.recall.evict(self.name, run.plan.request.previous_response_id)
 
-    async def _tell(self, batch: Sequence[Event], omitted: Sequence[str]) -> None:
+    async def _tell(self, batch: Sequence[Event], plan: Plan) -> None:
         for event in batch:
             # A response that fails says so itself, and clients take either for its end.
             if not isinstance(event, ErrorEvent):
-                left_out = omitted if isinstance(event, Created) else ()
-                await self._desk.send(event_frame(event, self.name, left_out))
+                omitted = _omitted(plan) if isinstance(event, Created) else {}
+                await self._desk.send(event_frame(event, self.name, omitted))
+
+
+def _omitted(plan: Plan) -> dict[str, Sequence[str]]:
+    return {"catena_omitted_tools": plan.offer.omitted, "catena_omitted_parameters": plan.question.left_out}
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from catena.context.chain import ChainTurn, Link, link_turn
-from catena.history import RENDERINGS, History
+from catena.history import History
 from catena.planning import Plan
 from catena.upstream import Dialect
 from catena.wire.response import Response
@@ -63,7 +63,7 @@ class Recall:
             return kept.link
         link = base
         for turn in turns:
-            link = link_turn(link, turn, RENDERINGS[dialect].render)
+            link = link_turn(link, turn, self._history.writer(self._project, dialect))
         return link
 
     def find(self, turn_id: str | None) -> Kept | None:
@@ -84,7 +84,7 @@ class Recall:
             parent=parent,
             root=(plan.tip or plan.request.previous_response_id) if parent is None else parent.root,
             dialect=plan.upstream.dialect,
-            link=link_turn(plan.link, turn, RENDERINGS[plan.upstream.dialect].render),
+            link=link_turn(plan.link, turn, self._history.writer(self._project, plan.upstream.dialect)),
         )
 
     def evict(self, lane: str | None, turn_id: object) -> None:

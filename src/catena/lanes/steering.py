@@ -91,6 +91,8 @@ class Steering:
             return _COMPLETED
         if target.run.plan.request.conversation is not None:
             return "steering_not_supported", "A response of a conversation cannot be steered."
+        if target.run.plan.request.context_management or target.run.plan.compacts:
+            return "steering_not_supported", "A response that may be compacted cannot be steered."
         return _TOO_MANY if len(target.steers) >= _AT_MOST else None
 
     async def end(self, send: Send, run: Run) -> CreateRequest | None:

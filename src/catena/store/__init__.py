@@ -7,30 +7,41 @@ The rows here know nothing of engines or of HTTP; JSON passes through them as by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
+
+from catena.store.counters import Counters
+from catena.store.documents import Document, Documents
+from catena.store.files import Files, StoredFile
+from catena.store.housekeeping import ALL_PROJECTS, Housekeeping, Whose
+from catena.store.lineage import Door, Lineage, Status
+from catena.store.paging import Page
+from catena.store.peers import Peers, Progress
 
 __all__ = [
     "Claim",
     "Conversation",
+    "Counters",
     "Delivery",
+    "Document",
+    "Documents",
     "Door",
     "Endpoint",
+    "Files",
     "KeyUse",
     "LeaseLost",
     "Page",
+    "Peers",
+    "Progress",
     "RequestKey",
     "Status",
     "Store",
+    "StoredFile",
     "Turn",
     "Usage",
 ]
-
-Door: TypeAlias = Literal["responses", "chat", "conversation"]
-"""What a turn came through. Those of a conversation are no requests: items that were put into it or taken out."""
-Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 
 class RequestKey(msgspec.Struct, frozen=True):
@@ -88,14 +99,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn
     request: bytes
     tries: int
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is asked for."""
-
-    limit: int = 20
-    after: str | None = None
-    ascending: bool = True
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +170,43 @@ class Store(Protocol):
     reached the disk when its method returns. No method shows a turn of another project.
     """
 
+    @property
+    def documents(self) -> Documents:
+        """The small objects that are kept beside the turns."""
+        ...
+
+    @property
+    def lineage(self) -> Lineage:
+        """The turns as they stand in their trees and in lists, without their contents."""
+        ...
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """What keeps the store clean."""
+        ...
+
+    @property
+    def peers(self) -> Peers | None:
+        """The other servers that are at work on the store; None where one server has it alone."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """What clients have uploaded."""
+        ...
+
+    @property
+    def counters(self) -> Counters:
+        """What the limits of all servers on this store are counted with."""
+        ...
+
+    async def stored_bytes(self, project: str) -> int:
+        """How much a project and its end users have stored: the bytes of turns, payloads, files and documents.
+
+        That may take a while, and hold nobody up.
+        """
+        ...
+
     async def begin(self, turn: Turn, *, owner: str = "", lease: float = 0.0, request: bytes = b"") -> None:
         """Store a turn whose run begins, so that its id can be told.
 
@@ -193,8 +233,8 @@ class Store(Protocol):
         """Take up runs that wait and runs whose lease is over, the oldest first; they are in progress then."""
         ...
 
-    async def renew(self, owner: str, lease: float) -> Sequence[str]:
-        """Have `lease` seconds more for all runs of `owner`. Returns the ids of those that it still has."""
+    async def renew(self, owner: str, lease: float, turn_ids: Collection[str]) -> Sequence[str]:
+        """Have `lease` seconds more for these runs of `owner`. Returns the ids of those that it still has."""
         ...
 
     async def release(self, turn: Turn) -> None:
@@ -261,8 +301,9 @@ class Store(Protocol):
         """
         ...
 
-    async def expire(self, older_than: int, *, limit: int = 1000) -> int:
-        """Remove whole trees whose newest turn was created before `older_than` (unix seconds).
+    async def expire(self, older_than: int, *, whose: Whose = ALL_PROJECTS, limit: int = 1000) -> int:
+        """Remove whole trees whose newest turn was created before `older_than` (unix seconds), but for those of
+        conversations.
 
         At most `limit` trees in one call, each in a transaction of its own. Returns how many turns were removed.
         """

@@ -16,9 +16,11 @@ import msgspec
 
 from catena.store import Turn
 
-__all__ = ["Column", "Place", "put_back", "take_out", "take_out_of"]
+__all__ = ["Column", "Digest", "Place", "put_back", "take_out", "take_out_of"]
 
 Column: TypeAlias = Literal["input", "output", "fields"]
+Digest: TypeAlias = Callable[[bytes], bytes]
+"""The 16 bytes that a payload is known by."""
 Span: TypeAlias = tuple[int, int]
 
 _IN_ITEMS: Final = re.compile(rb'"(?:data|file_data|image_url|result)":"')
@@ -39,7 +41,11 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     hash: bytes
 
 
-def take_out(turn: Turn) -> tuple[Turn, Sequence[Place], Mapping[bytes, bytes]]:
+def _plain(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def take_out(turn: Turn, digest_of: Digest = _plain) -> tuple[Turn, Sequence[Place], Mapping[bytes, bytes]]:
     """The turn without its large payloads, where they belong, and the payloads by their hashes."""
     rest: dict[str, bytes] = {}
     places: list[Place] = []
@@ -48,13 +54,15 @@ def take_out(turn: Turn) -> tuple[Turn, Sequence[Place], Mapping[bytes, bytes]]:
         text = getattr(turn, column)
         if len(text) < least:
             continue
-        rest[column], found, taken = take_out_of(column, text)
+        rest[column], found, taken = take_out_of(column, text, digest_of)
         places += found
         contents |= taken
     return (msgspec.structs.replace(turn, **rest), places, contents) if places else (turn, (), {})
 
 
-def take_out_of(column: Column, text: bytes) -> tuple[bytes, Sequence[Place], Mapping[bytes, bytes]]:
+def take_out_of(
+    column: Column, text: bytes, digest_of: Digest = _plain
+) -> tuple[bytes, Sequence[Place], Mapping[bytes, bytes]]:
     """The same for one column."""
     spans = sorted(_in_fields(text) if column == "fields" else _in_items(text))
     places: list[Place] = []
@@ -65,7 +73,7 @@ def take_out_of(column: Column, text: bytes) -> tuple[bytes, Sequence[Place], Ma
         if begin < end:  # inside of what was taken out already
             continue
         content = text[begin:behind]
-        digest = hashlib.blake2b(content, digest_size=16).digest()
+        digest = digest_of(content)
         contents[digest] = content
         rest.append(text[end:begin])
         length += begin - end

@@ -7,15 +7,18 @@ stream, and yields the engine's answer as chunks. It decides nothing about respo
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from catena.chunks import Chunk
 
-__all__ = ["Dialect", "ModelInfo", "Prompt", "Upstream"]
+__all__ = ["CHAT_DIALECTS", "Dialect", "ModelInfo", "Prompt", "Upstream"]
 
-Dialect: TypeAlias = Literal["chat", "responses"]
+Dialect: TypeAlias = Literal["chat", "chat/reasoning", "chat/reasoning_content", "responses"]
+"""How a context is written down. What follows a slash is the field of a chat message that takes reasoning back."""
+
+CHAT_DIALECTS: Final = ("chat", "chat/reasoning", "chat/reasoning_content")
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -34,11 +37,12 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """A model as an engine lists it. `created` is in unix seconds."""
+    """A model as an engine lists it. `created` is in unix seconds, `context_window` in tokens, if it is told."""
 
     id: str
     created: int = 0
     owned_by: str = "system"
+    context_window: int | None = None
 
 
 class Upstream(Protocol):
@@ -64,6 +68,14 @@ class Upstream(Protocol):
 
     async def models(self) -> Sequence[ModelInfo]:
         """What the engine serves. Raises UpstreamError."""
+        ...
+
+    async def window(self, model: str) -> int | None:
+        """How many tokens the context of a model may have, its answer included; None if the engine does not tell."""
+        ...
+
+    async def count(self, prompt: Prompt) -> int | None:
+        """How many tokens the engine would read; None if it does not tell."""
         ...
 
     async def forward(self, path: str, body: bytes) -> tuple[int, str, bytes]:

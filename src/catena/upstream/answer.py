@@ -44,7 +44,8 @@ class Answer:
         self._decoder = Decoder(limit=limit)
         self._ended = False
         self._error: UpstreamError | None = None
-        kind = reply.headers.get("content-type", "text/event-stream").partition(";")[0].strip().lower()
+        told = reply.header(b"content-type")
+        kind = "text/event-stream" if told is None else told.partition(";")[0].strip().lower()
         self._whole = kind.endswith("json")
         if not self._whole and kind != "text/event-stream":
             self._error = faults.garbage(f"sent '{kind[:60]}' instead of a stream of events")

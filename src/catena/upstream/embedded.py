@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 from catena.chunks import Chunk
@@ -29,6 +30,11 @@ class EmbeddedUpstream:
         self._warming: asyncio.Task[None] | None = None
         self._chat = ChatUpstream(name, [engine.base_url], key=engine.key, parse_think=False)
 
+    @property
+    def errors(self) -> Counter[str]:
+        """Tries that failed, by the code of the error."""
+        return self._chat.errors
+
     def warm_up(self) -> None:
         """Have the model loaded before it is asked. That it cannot be loaded is told to who asks."""
         self._warming = asyncio.create_task(self._warm_up())
@@ -48,7 +54,16 @@ class EmbeddedUpstream:
 
     async def models(self) -> Sequence[ModelInfo]:
         """The one model, whether it runs already or not."""
-        return [ModelInfo(self._engine.name, owned_by="catena")]
+        return [ModelInfo(self._engine.name, owned_by="catena", context_window=self._engine.context)]
+
+    async def window(self, model: str) -> int | None:
+        """The context window that the engine was given, in tokens."""
+        return self._engine.context
+
+    async def count(self, prompt: Prompt) -> int | None:
+        """The tokens of a prompt. Raises UpstreamError where the engine cannot run here."""
+        await self._engine.start()
+        return await self._chat.count(prompt)
 
     async def forward(self, path: str, body: bytes) -> tuple[int, str, bytes]:
         """What the engine answers to `path`; it has few others than chat."""

@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypedDict, TypeVar, Unpack
+from typing import Any, Final, TypedDict, TypeVar, Unpack
+
+import msgspec
 
 from catena.chunks import Chunk
 from catena.errors import UpstreamError
+from catena.traceparent import passed_on
 from catena.upstream import ModelInfo
 from catena.upstream.answer import Answer, Normaliser
 from catena.upstream.balance import Replica, Replicas
@@ -59,6 +63,8 @@ class Engine:
         key = access.get("key")
         self.name = name
         self._replicas = Replicas(base_urls)
+        self.errors: Counter[str] = Counter()
+        """Tries that failed, by the code of the error."""
         self._faults = Faults(name, secret=key or "")
         self._headers = tuple({"content-type": "application/json", **access.get("headers", {})}.items())
         if key:
@@ -98,6 +104,31 @@ class Engine:
 
         return await self._persist(post)
 
+    def _tries(self, tree: str) -> _Tries:
+        return _Tries(self.name, self._replicas.order(tree), self._policy, self.errors)
+
+    async def inquire(
+        self, method: str, path: str, body: bytes = b"", *, root: bool = False, tree: str = ""
+    ) -> Any:
+        """The answer to a side question, decoded; None if there is none. It is asked once, and no failure counts.
+
+        With `root` the path is beside the `/v1` of the base URL.
+        """
+        url = self._replicas.order(tree)[0].url
+        try:
+            reply = await self._client.request(
+                method,
+                _address(_rooted(url) if root else url, path),
+                headers=self._headers,
+                body=(body,) if body else (),
+                timeouts=_LISTING,
+            )
+            async with reply:
+                content = await reply.read(_REPLY_LIMIT)
+            return msgspec.json.decode(content) if reply.status == 200 else None
+        except (HttpError, ValueError, RecursionError):
+            return None
+
     async def close(self) -> None:
         """Give the connections back, if they are this engine's own."""
         if self._owns_client:
@@ -107,7 +138,7 @@ class Engine:
         self, path: str, body: Sequence[bytes], *, tree: str, normaliser: Callable[[Faults], Normaliser]
     ) -> AsyncGenerator[Sequence[Chunk], None]:
         """POST `body` and tell the answer, one batch of chunks for each read of the network."""
-        tries = _Tries(self.name, self._replicas.order(tree), self._policy)
+        tries = self._tries(tree)
         while True:
             told = False
             answer = None
@@ -140,7 +171,7 @@ class Engine:
 
     async def _persist(self, ask: Callable[[Replica], Awaitable[T]]) -> T:
         """What `ask` gets from the first base URL that gives it."""
-        tries = _Tries(self.name, self._replicas.order(""), self._policy)
+        tries = self._tries("")
         while True:
             with tries.replica as replica:
                 try:
@@ -171,11 +202,12 @@ class Engine:
         body: Sequence[bytes],
         timeouts: Timeouts | None = None,
     ) -> Reply:
+        trace = passed_on.get()
         try:
             return await self._client.request(
                 method,
                 _address(replica.url, path),
-                headers=self._headers,
+                headers=self._headers if trace is None else (*self._headers, ("traceparent", trace)),
                 body=body,
                 timeouts=timeouts or self._timeouts,
             )
@@ -202,8 +234,11 @@ class Engine:
 class _Tries:
     """The tries of one request to the engine `name`. `replica` is the one whose turn it is."""
 
-    def __init__(self, name: str, order: Sequence[Replica], policy: RetryPolicy) -> None:
+    def __init__(
+        self, name: str, order: Sequence[Replica], policy: RetryPolicy, errors: Counter[str]
+    ) -> None:
         self._name = name
+        self._errors = errors
         self._order = order
         self._policy = policy
         self._attempt = 1
@@ -215,6 +250,7 @@ class _Tries:
 
     def after(self, error: UpstreamError) -> float:
         """How long to wait before the next try. Raises `error` if there is none."""
+        self._errors[error.code or "upstream_error"] += 1
         if _is_to_blame(error):
             self.replica.failed()
         step = next_step(
@@ -244,6 +280,11 @@ class _Tries:
 def _is_to_blame(error: UpstreamError) -> bool:
     """Whether others should be asked before this base URL for a while."""
     return error.upstream_status >= 500 and error.code != "upstream_authentication_error"
+
+
+def _rooted(base_url: str) -> str:
+    base, mark, query = base_url.partition("?")
+    return base.rstrip("/").removesuffix("/v1") + mark + query
 
 
 def _address(base_url: str, path: str) -> str:

@@ -6,19 +6,37 @@ They are used without their memory: this server keeps the state and sends the wh
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
+
+import msgspec
 
 from catena.chunks import Chunk
 from catena.upstream import Dialect, Prompt
 from catena.upstream.engine import Access, Engine
+from catena.upstream.gauge import Gauge
+from catena.upstream.loose import object_in
 from catena.upstream.request import request_body
 from catena.upstream.responses_stream import ResponsesStream
 
 __all__ = ["ResponsesUpstream"]
 
+_COUNTED: Final = (
+    "instructions",
+    "parallel_tool_calls",
+    "reasoning",
+    "text",
+    "tool_choice",
+    "tools",
+    "truncation",
+)
+"""What besides the input its own count looks at."""
+
 
 class ResponsesUpstream(Engine):
-    """A Responses server. `extra_body` is sent along wherever a request does not set the same itself."""
+    """A Responses server. `extra_body` is sent along wherever a request does not set the same itself.
+
+    `context_window`, in tokens, is for an engine that does not tell it.
+    """
 
     dialect: Dialect = "responses"
 
@@ -28,13 +46,29 @@ class ResponsesUpstream(Engine):
         base_urls: Sequence[str],
         *,
         extra_body: Mapping[str, Any] | None = None,
+        context_window: int | None = None,
         **access: Unpack[Access],
     ) -> None:
         super().__init__(name, base_urls, **access)
         self._extra = dict(extra_body or {})
+        self._gauge = Gauge(self.inquire, window=context_window, counts=False)
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
         """The engine's answer; see `Upstream.stream`."""
         options = {**self._extra, **prompt.options}
         body = request_body(prompt.model, "input", prompt.fragments, options, b'"stream":true')
         return self._ask("/responses", body, tree=prompt.tree, normaliser=ResponsesStream)
+
+    async def window(self, model: str) -> int | None:
+        """The model's context window, in tokens; see `Upstream.window`."""
+        return await self._gauge.window(model)
+
+    async def count(self, prompt: Prompt) -> int | None:
+        """The tokens of a prompt; see `Upstream.count`."""
+        given = {**self._extra, **prompt.options}
+        options = {name: given[name] for name in _COUNTED if given.get(name) is not None}
+        items = msgspec.Raw(b"[" + b",".join(prompt.fragments) + b"]")
+        body = msgspec.json.encode({"model": prompt.model, "input": items, **options})
+        told = await self.inquire("POST", "/responses/input_tokens", body, tree=prompt.tree)
+        count = object_in(told).get("input_tokens")
+        return count if isinstance(count, int) else None

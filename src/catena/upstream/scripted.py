@@ -37,16 +37,29 @@ def echo_script(prompt: Prompt) -> Iterable[Chunk]:
 
 
 class ScriptedUpstream:
-    """Answers by a script. `prompts` are all that it was sent; `closed_early` counts answers given up midway."""
+    """Answers by a script, and counts tokens by another one.
+
+    `prompts` are all that it was sent, `counted` those that it only counted; `closed_early` counts answers given up
+    midway.
+    """
 
     def __init__(
-        self, script: Script = echo_script, *, name: str = "scripted", dialect: Dialect = "chat"
+        self,
+        script: Script = echo_script,
+        *,
+        name: str = "scripted",
+        dialect: Dialect = "chat",
+        context_window: int | None = None,
+        count: Callable[[Prompt], int] | None = None,
     ) -> None:
         self.script = script
         self.name = name
         self.dialect: Dialect = dialect
+        self.context_window = context_window
         self.prompts: list[Prompt] = []
+        self.counted: list[Prompt] = []
         self.closed_early = 0
+        self._count = count
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
         self.prompts.append(prompt)
@@ -66,6 +79,13 @@ class ScriptedUpstream:
 
     async def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo("scripted-1")]
+
+    async def window(self, model: str) -> int | None:
+        return self.context_window
+
+    async def count(self, prompt: Prompt) -> int | None:
+        self.counted.append(prompt)
+        return self._count(prompt) if self._count is not None else None
 
     async def forward(self, path: str, body: bytes) -> tuple[int, str, bytes]:
         raise UpstreamError(f"The scripted engine has no {path}.", upstream_status=404, code=None)

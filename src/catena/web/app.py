@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 
-from catena.errors import BadRequest, CatenaError, Forbidden, MethodNotAllowed, NotFound
-from catena.web.http import Receive, Reply, Request, Scope, Send, SocketHandler, Stream
-from catena.web.keys import Keys
+from catena.errors import BadRequest, CatenaError, MethodNotAllowed, NotFound
+from catena.limits.ticket import Ticket
+from catena.web.correlation import Correlation
+from catena.web.gate import Gate
+from catena.web.http import Receive, Reply, Request, Scope, Send, Stream, Visitor
+from catena.web.metering import Meter
 from catena.web.pings import Pinger
-from catena.web.routes import Match, Routes
+from catena.web.routes import Routes, Socket
+from catena.web.traffic import GONE, SWITCHED, Traffic
 
 __all__ = ["App"]
 
 log = logging.getLogger("catena.web")
-access = logging.getLogger("catena.access")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,24 +33,30 @@ _STREAM = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 class App:
     """Finds the handler, checks the key, sends the reply.
 
-    `ping` is in seconds: a stream that is idle this long gets a comment; 0 sends none.
+    `patience` is for how many seconds a client may not come on, before it is closed; 0 is without end. `ping` is in
+    seconds: a stream that is idle this long gets a comment; 0 sends none.
     """
 
     def __init__(
         self,
         routes: Routes,
-        keys: Keys,
+        gate: Gate,
+        meter: Meter,
         *,
         max_body: int,
+        patience: float = 30.0,
         ping: float = 0.0,
         on_start: Callable[[], Awaitable[None]] | None = None,
         on_stop: Callable[[], Awaitable[None]] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.routes = routes
+        self.traffic = Traffic()
         self.max_body = max_body
+        self.patience = patience
         self.ping = ping
-        self._keys = keys
+        self.gate = gate
+        self._meter = meter
         self._on_start = on_start
         self._on_stop = on_stop
         self._on_close = on_close
@@ -77,55 +84,67 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = "req_" + os.urandom(16).hex()
-        request = Request(scope, receive, max_body=self.max_body, request_id=request_id)
-        reply = await self._answer(request)
+        request = Request(scope, receive, max_body=self.max_body)
+        known = Correlation(request.headers)
+        request.request_id, request.client_id = known.request_id, known.client_id
+        reply = await self._answer(request, known)
         head = [
             (b"content-type", reply.content_type.encode()),
-            (b"x-request-id", request_id.encode()),
+            *known.headers,
             (b"openai-processing-ms", b"%d" % ((time.perf_counter() - began) * 1000)),
             *_ALWAYS,
             *_encoded(reply.headers),
         ]
         if isinstance(reply, Stream):
-            await _send_stream(request, reply, head, send, self.ping)
-            status = 200
+            # A comment is for event streams only.
+            ping = self.ping if reply.content_type.startswith("text/event-stream") else 0.0
+            status = 200 if await _send_stream(request, reply, head, send, ping) else GONE
         else:
             status = reply.status
             await _send_whole(reply, head, send)
-        if access.isEnabledFor(logging.INFO):
-            took = (time.perf_counter() - began) * 1000
-            access.info("%s %s %s %d %.1fms", request_id, request.method, request.path, status, took)
+        self.traffic.count(request, status, time.perf_counter() - began)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = "req_" + os.urandom(16).hex()
-        head = [(b"x-request-id", request_id.encode()), *_ALWAYS]
-        request = Request({**scope, "method": "GET"}, receive, max_body=self.max_body, request_id=request_id)
+        began = time.perf_counter()
+        request = Request({**scope, "method": "GET"}, receive, max_body=self.max_body)
+        known = Correlation(request.headers)
+        request.request_id, request.client_id = known.request_id, known.client_id
+        head = [*known.headers, *_ALWAYS]
         await receive()  # what says that somebody connects
         try:
-            serve = self._upgrade(request)
+            known.check()
+            served = await self._upgrade(request)
         except CatenaError as error:
             await _refuse_socket(_error_reply(error), head, send)
+            self.traffic.count(request, error.http_status, time.perf_counter() - began)
             return
         await send({"type": "websocket.accept", "headers": head})
-        await serve(request.project, receive, send)
-        if access.isEnabledFor(logging.INFO):
-            access.info("%s WEBSOCKET %s closed", request_id, request.path)
-
-    def _upgrade(self, request: Request) -> SocketHandler:
-        match = self.routes.find(request.path)
-        route = match.methods.get("GET") if match is not None else None
-        if route is None or route.upgraded is None:
-            raise NotFound(f"Invalid URL (WebSocket {request.path})")
-        grant = self._keys.grant(request.header(b"authorization"))
-        grant.check(route.scope)
-        if not self._keys.required:
-            _check_origin(request)
-        request.project = grant.project
-        return route.upgraded
-
-    async def _answer(self, request: Request) -> Reply | Stream:
+        self.traffic.sockets += 1
         try:
+            await served.handler(self._visitor(request, served), receive, send)
+        finally:
+            self.traffic.sockets -= 1
+            self.traffic.count(request, SWITCHED, time.perf_counter() - began)
+
+    async def _upgrade(self, request: Request) -> Socket:
+        served = self.routes.socket(request.path)
+        if served is None:
+            raise NotFound(f"Invalid URL (WebSocket {request.path})")
+        request.route = ("WEBSOCKET", request.path)
+        await self.gate.admit(request, served.scope)
+        return served
+
+    def _visitor(self, request: Request, served: Socket) -> Visitor:
+        async def admit(size: int) -> Ticket:
+            # A connection may last longer than what its key gives.
+            grant = await self.gate.admit(request, served.scope)
+            return await self._meter.limiter.admit(grant.allowances, size)
+
+        return Visitor(request.project, admit)
+
+    async def _answer(self, request: Request, known: Correlation) -> Reply | Stream:
+        try:
+            known.check()
             return await self._route(request)
         except CatenaError as error:
             return _error_reply(error)
@@ -148,12 +167,13 @@ class App:
                 f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different "
                 "HTTP method?)",
                 code="method_not_supported",
-                headers={"allow": ", ".join(sorted(_plain(match)))},
+                headers={"allow": ", ".join(sorted(match.methods))},
             )
-        grant = self._keys.grant(request.header(b"authorization"))
-        grant.check(route.scope)
-        request.project = grant.project
+        request.route = (route.method, route.path)
         request.path_ids = match.ids
+        grant = await self.gate.admit(request, route.scope) if route.scope is not None else None
+        if grant is not None and grant.allowances and route.cost != "nothing":
+            return await self._meter.answer(request, route, grant)
         return await route.handler(request)
 
 
@@ -162,19 +182,6 @@ def _error_reply(error: CatenaError) -> Reply:
     if error.http_status in (409, 429) and not isinstance(error, BadRequest) and "retry-after" not in headers:
         headers["x-should-retry"] = "false"
     return Reply(_encode({"error": error.body()}), error.http_status, headers=headers)
-
-
-def _plain(match: Match) -> list[str]:
-    """The methods that are answered without an upgrade."""
-    return [method for method, route in match.methods.items() if route.upgraded is None]
-
-
-def _check_origin(request: Request) -> None:
-    # Browsers let any page open a WebSocket to this machine, and read it: a server without keys is only for the pages
-    # that it has itself.
-    origin = request.header(b"origin")
-    if origin is not None and urlsplit(origin).netloc != request.header(b"host"):
-        raise Forbidden("Pages of other origins may not connect to this server, as it needs no key.")
 
 
 async def _refuse_socket(reply: Reply, head: list[tuple[bytes, bytes]], send: Send) -> None:
@@ -195,7 +202,8 @@ async def _send_whole(reply: Reply, head: list[tuple[bytes, bytes]], send: Send)
 
 async def _send_stream(
     request: Request, reply: Stream, head: list[tuple[bytes, bytes]], send: Send, ping: float
-) -> None:
+) -> bool:
+    """Whether the client stayed until the end."""
     await send({"type": "http.response.start", "status": 200, "headers": head + _STREAM})
     sending = asyncio.current_task()
     assert sending is not None
@@ -213,9 +221,11 @@ async def _send_stream(
                 async for piece in pieces:
                     pinger.busy = True
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    pinger.busy = False
+                    pinger.busy = pinger.idle = False
         await send({"type": "http.response.body", "body": b""})
     except asyncio.CancelledError:
         if not gone:
             raise
         sending.uncancel()
+        return False
+    return True

@@ -17,11 +17,13 @@ from catena.errors import BadRequest, NotFound
 from catena.idempotency import Known, Mode, Once, request_key
 from catena.journal import replay
 from catena.planning import Order, Plan
+from catena.revival import response_of
 from catena.run import Run
 from catena.runs import Runs
 from catena.store import Page, RequestKey, Turn
 from catena.web.http import Reply, Request, Stream, json_reply
-from catena.web.responses import attended, context_items, page_of, response_of
+from catena.web.omitted import omitted_headers
+from catena.web.responses import attended, context_items, page_of
 from catena.web.routes import Routes
 from catena.wire.chat import ChatRequest, decode_chat, decode_update
 from catena.wire.chat_turn import create_request, extra_options
@@ -49,7 +51,7 @@ class ChatRoutes:
         path = "/v1/chat/completions"
         one = "/v1/chat/completions/{completion_id}"
         read, write = "api.responses.read", "api.responses.write"
-        routes.add("POST", path, self.create, scope=write)
+        routes.add("POST", path, self.create, scope=write, cost="run")
         routes.add("GET", path, self.list, scope=read)
         routes.add("GET", one, self.retrieve, scope=read)
         routes.add("POST", one, self.update, scope=write)
@@ -69,7 +71,7 @@ class ChatRoutes:
         run = self._runs.begin(await self._plan(request.project, asked))
         if not asked.stream:
             with request.on_disconnect(run.cancel):
-                return _whole(asked, await run.complete())
+                return replace(_whole(asked, await run.complete()), headers=omitted_headers(run))
         run.start()
         with request.on_disconnect(run.cancel):
             # Nobody knows its id yet, so it ends at once when its client goes.
@@ -91,6 +93,7 @@ class ChatRoutes:
             reply = await _streamed(known.source, asked)
         else:
             reply = _whole(asked, await attended(known.source, request))
+            reply = replace(reply, headers=omitted_headers(known.source))
         return replace(reply, headers={**reply.headers, **known.headers})
 
     async def _plan(self, project: str, asked: ChatRequest, key: RequestKey | None = None) -> Plan:
@@ -192,7 +195,7 @@ async def _streamed(run: Run, asked: ChatRequest) -> Stream:
     await run.feed.reaches(_OPENING_EVENTS)
     if run.error is not None and not run.response.output:
         raise run.error
-    return Stream(_frames(run, writer))
+    return Stream(_frames(run, writer), headers=omitted_headers(run))
 
 
 def _told_again(turn: Turn, asked: ChatRequest) -> Stream:
@@ -216,3 +219,5 @@ async def _frames(run: Run, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
                 frames = writer.frames(batch)
                 if frames:
                     yield frames
+    if run.lost and run.error is not None:
+        yield writer.failure(run.error.body())

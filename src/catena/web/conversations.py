@@ -32,12 +32,12 @@ class ConversationRoutes:
         one = "/v1/conversations/{conversation_id}"
         item = f"{one}/items/{{item_id}}"
         read, write = "api.conversations.read", "api.conversations.write"
-        routes.add("POST", path, self.create, scope=write)
+        routes.add("POST", path, self.create, scope=write, cost="storage")
         routes.add("GET", path, self.list, scope=read)
         routes.add("GET", one, self.retrieve, scope=read)
         routes.add("POST", one, self.update, scope=write)
         routes.add("DELETE", one, self.delete, scope=write)
-        routes.add("POST", f"{one}/items", self.add_items, scope=write)
+        routes.add("POST", f"{one}/items", self.add_items, scope=write, cost="storage")
         routes.add("GET", f"{one}/items", self.list_items, scope=read)
         routes.add("GET", item, self.retrieve_item, scope=read)
         routes.add("DELETE", item, self.delete_item, scope=write)

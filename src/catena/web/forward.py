@@ -46,7 +46,9 @@ class ForwardRoutes:
 
     def register(self, routes: Routes) -> None:
         for path in FORWARDED:
-            routes.add("POST", f"/v1{path}", partial(self.forward, path), scope="api.model.request")
+            routes.add(
+                "POST", f"/v1{path}", partial(self.forward, path), scope="api.model.request", cost="run"
+            )
 
     async def forward(self, path: str, request: Request) -> Reply:
         body = await request.body()

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from catena.errors import BadRequest, PayloadTooLarge
+from catena.limits.ticket import Ticket
 
-__all__ = ["Handler", "Receive", "Reply", "Request", "Scope", "Send", "SocketHandler", "Stream", "json_reply"]
+__all__ = [
+    "NO_ROUTE",
+    "Handler",
+    "Receive",
+    "Reply",
+    "Request",
+    "Scope",
+    "Send",
+    "SocketHandler",
+    "Stream",
+    "Visitor",
+    "json_reply",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _encode = msgspec.json.Encoder().encode
+
+
+NO_ROUTE: Final = ("-", "-")
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -46,12 +61,27 @@ def json_reply(body: Any, status: int = 200) -> Reply:
 class Request:
     """One request: its method, its path, its body within bounds, who sent it."""
 
-    __slots__ = ("_max_body", "_receive", "path_ids", "project", "request_id", "scope")
+    __slots__ = (
+        "_max_body",
+        "_receive",
+        "client_id",
+        "headers",
+        "path_ids",
+        "project",
+        "request_id",
+        "route",
+        "scope",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, *, max_body: int, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, max_body: int, request_id: str = "") -> None:
         self.scope = scope
+        self.headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
+        """By their lower-case names; of those that come twice the first."""
         self.request_id = request_id
+        self.client_id: str | None = None
         self.project = ""
+        self.route: tuple[str, str] = NO_ROUTE
+        """The method and the path of the route that answers, with `{…}` for ids."""
         self.path_ids: Sequence[str] = ()
         self._receive = receive
         self._max_body = max_body
@@ -66,28 +96,43 @@ class Request:
 
     def header(self, name: bytes) -> str | None:
         """The first header of this lower-case name."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value, "latin-1")
-        return None
+        value = self.headers.get(name)
+        return None if value is None else str(value, "latin-1")
 
     async def body(self) -> bytes:
         """The whole body. Raises PayloadTooLarge, before reading it where its length is told."""
         told = self.header(b"content-length")
         if told is not None and told.isdigit() and int(told) > self._max_body:
             raise self._too_large()
-        message = await self._receive()
+        message = await self._received()
         body: bytes = message.get("body", b"")
         if not message.get("more_body"):
             return body
         pieces, size = [body], len(body)
         while message.get("more_body"):
-            message = await self._receive()
+            message = await self._received()
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > self._max_body:
                 raise self._too_large()
         return b"".join(pieces)
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, of any length. It just ends where the client goes away in the middle."""
+        more = True
+        while more:
+            message = await self._receive()
+            yield message.get("body", b"")
+            more = bool(message.get("more_body"))
+
+    async def _received(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            # The half of a request may look like a whole one.
+            raise BadRequest(
+                "The client went away before its request had arrived.", code="request_incomplete"
+            )
+        return message
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(
@@ -100,19 +145,34 @@ class Request:
         """The query string."""
         return Query(self.scope["query_string"].decode("latin-1"))
 
-    @contextlib.contextmanager
-    def on_disconnect(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_disconnect(self, callback: Callable[[], object]) -> Watch:
         """While inside, call `callback` if the client goes away. The body must have been read."""
-        watcher = asyncio.ensure_future(self._disconnected())
-        watcher.add_done_callback(lambda done: None if done.cancelled() else callback())
-        try:
-            yield
-        finally:
-            watcher.cancel()
+        return Watch(self._disconnected(), callback)
 
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+class Watch:
+    """While entered, calls back if what it waits for happens."""
+
+    __slots__ = ("_callback", "_event", "_watcher")
+
+    def __init__(self, event: Coroutine[Any, Any, None], callback: Callable[[], object]) -> None:
+        self._event = event
+        self._callback = callback
+
+    def __enter__(self) -> None:
+        self._watcher = asyncio.ensure_future(self._event)
+        self._watcher.add_done_callback(self._happened)
+
+    def __exit__(self, *_: object) -> None:
+        self._watcher.cancel()
+
+    def _happened(self, watcher: asyncio.Future[None]) -> None:
+        if not watcher.cancelled():
+            self._callback()
 
 
 class Query:
@@ -189,5 +249,14 @@ def _out_of_bounds(name: str, what: str, bound: str, value: int, code: str) -> B
 
 Handler: TypeAlias = Callable[[Request], Awaitable["Reply | Stream"]]
 
-SocketHandler: TypeAlias = Callable[[str, Receive, Send], Awaitable[None]]
-"""Serves a WebSocket that was accepted, for a project."""
+
+class Visitor(msgspec.Struct, frozen=True):
+    """Who has a WebSocket open. `admit` asks whether one more request of so many bytes may come in, and raises the
+    error that says why not."""
+
+    project: str
+    admit: Callable[[int], Awaitable[Ticket]]
+
+
+SocketHandler: TypeAlias = Callable[[Visitor, Receive, Send], Awaitable[None]]
+"""Serves a WebSocket that was accepted."""

@@ -13,25 +13,18 @@ PING = b": ping\n\n"
 
 
 class Pinger:
-    """While entered, sends a comment whenever `interval` seconds went by in which `busy` was not touched."""
+    """While entered, sends a comment whenever `interval` seconds went by in which it stayed `idle`.
+
+    Who sends a piece says that it is `busy` before, and that it was not `idle` afterwards.
+    """
 
     def __init__(self, send: Send, interval: float) -> None:
         self._send = send
         self._interval = interval
-        self._busy = False
-        self._idle = True
+        self.busy = False
+        self.idle = True
         self._timer: asyncio.TimerHandle | None = None
         self._ping: asyncio.Task[None] | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a piece is being sent now; setting it counts as a sign of life."""
-        return self._busy
-
-    @busy.setter
-    def busy(self, now: bool) -> None:
-        self._busy = now
-        self._idle = False
 
     def __enter__(self) -> Pinger:
         if self._interval > 0:
@@ -48,9 +41,9 @@ class Pinger:
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._tick)
 
     def _tick(self) -> None:
-        if self._idle and not self._busy:
+        if self.idle and not self.busy:
             self._ping = asyncio.ensure_future(self._tell())
-        self._idle = True
+        self.idle = True
         self._arm()
 
     async def _tell(self) -> None:

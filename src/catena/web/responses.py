@@ -12,30 +12,32 @@ from msgspec.structs import replace
 
 from catena import sse
 from catena.admission import check_supported
+from catena.elsewhere import Elsewhere, has_ended
 from catena.errors import BadRequest, NotFound
+from catena.fold import TERMINAL
 from catena.history import chain_turns
 from catena.idempotency import Known, Mode, Once, request_key
 from catena.journal import replay
 from catena.planning import Order, Plan
+from catena.revival import response_of
 from catena.run import Run
 from catena.runs import Runs, not_in_background
 from catena.store import Turn
 from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.omitted import omitted_headers
 from catena.web.routes import Routes
 from catena.wire import wording
 from catena.wire.events import Event, encode_event, event_type
 from catena.wire.items import listed_item
 from catena.wire.request import Includable, decode_create, require_input
-from catena.wire.response import Item, Response, whole_response
+from catena.wire.response import Item, Response
 
 __all__ = [
     "ResponseRoutes",
     "attended",
     "check_include",
     "context_items",
-    "event_frames",
     "page_of",
-    "response_of",
 ]
 
 _INCLUDABLE: Final = get_args(Includable)
@@ -55,6 +57,7 @@ class ResponseRoutes:
     def __init__(self, runs: Runs, *, done_sentinel: bool = False) -> None:
         self._runs = runs
         self._store = runs.store
+        self._elsewhere = Elsewhere(runs, runs.store.peers) if runs.store.peers is not None else None
         self._once = Once(runs)
         self._done_sentinel = done_sentinel
 
@@ -62,7 +65,7 @@ class ResponseRoutes:
         path = "/v1/responses"
         one = "/v1/responses/{response_id}"
         read, write = "api.responses.read", "api.responses.write"
-        routes.add("POST", path, self.create, scope=write)
+        routes.add("POST", path, self.create, scope=write, cost="run")
         routes.add("GET", one, self.retrieve, scope=read)
         routes.add("DELETE", one, self.delete, scope=write)
         routes.add("POST", f"{one}/cancel", self.cancel, scope=write)
@@ -70,7 +73,7 @@ class ResponseRoutes:
 
     async def create(self, request: Request) -> Reply | Stream:
         body = await request.body()
-        asked = decode_create(body)
+        asked = decode_create(self._runs.prompts.filled(body))
         check_supported(asked)
         key = request_key(request.header(b"idempotency-key"), "responses", body)
         order = Order(request=asked, key=key)
@@ -84,7 +87,7 @@ class ResponseRoutes:
             return await self._told(await self._begin(request.project, order), order)
         run = self._runs.begin(await self._plan(request.project, order))
         with request.on_disconnect(run.cancel):
-            return Reply(_encode(await run.complete()), headers=_omitted(run))
+            return Reply(_encode(await run.complete()), headers=omitted_headers(run))
 
     async def _plan(self, project: str, order: Order) -> Plan:
         plan = await self._runs.plan(project, order)
@@ -103,12 +106,11 @@ class ResponseRoutes:
     async def _told(self, run: Run, order: Order) -> Reply | Stream:
         """A run as a stream, or as it was when it was queued."""
         if not order.request.stream:
-            return Reply(_encode(run.plan.response), headers=_omitted(run))
+            return Reply(_encode(run.plan.response), headers=omitted_headers(run))
         if not await run.feed.reaches(0):
             assert run.error is not None
             raise run.error
-        frames = event_frames(run, done_sentinel=self._done_sentinel)
-        return Stream(frames, headers=_omitted(run))
+        return Stream(self._frames_of(run), headers=omitted_headers(run))
 
     async def _known(self, request: Request, order: Order, known: Known) -> Reply | Stream:
         """The reply to a request with a key: the same, whoever of them began the run."""
@@ -120,7 +122,9 @@ class ResponseRoutes:
         elif asked.background:
             reply = Reply(_encode(known.source.response))
         else:
-            reply = Reply(_encode(await attended(known.source, request)), headers=_omitted(known.source))
+            reply = Reply(
+                _encode(await attended(known.source, request)), headers=omitted_headers(known.source)
+            )
         return replace(reply, headers={**reply.headers, **known.headers})
 
     def _stored(self, order: Order, turn: Turn) -> Reply | Stream:
@@ -133,10 +137,15 @@ class ResponseRoutes:
         (response_id,) = request.path_ids
         run = self._running(request.project, response_id)
         if run is not None:
-            return Reply(_encode(await self._runs.cancel(run)))
-        response = response_of(await self._turn(request.project, response_id))
+            response = await self._runs.cancel(run)
+            if response.status in TERMINAL or self._elsewhere is None:
+                return Reply(_encode(response))
+        turn = await self._turn(request.project, response_id)
+        response = response_of(turn)
         if not response.background:
             raise not_in_background()
+        if response.status not in TERMINAL and self._elsewhere is not None:
+            response = await self._elsewhere.cancel(turn)
         return Reply(_encode(response))
 
     async def retrieve(self, request: Request) -> Reply | Stream:
@@ -154,12 +163,34 @@ class ResponseRoutes:
         if run is not None:
             if not run.plan.request.stream:
                 raise _not_streamed()
-            return Stream(event_frames(run, start, done_sentinel=self._done_sentinel))
+            return Stream(self._frames_of(run, start))
         turn = await self._turn(project, response_id)
+        if turn.status not in TERMINAL and self._elsewhere is not None:
+            if not await self._elsewhere.is_streamed(turn):
+                raise _not_streamed()
+            batches = self._elsewhere.follow(turn, start)
+            return Stream(_told_on(batches, done_sentinel=self._done_sentinel))
         if not turn.cuts:
             raise _not_streamed()
         events = replay(response_of(turn), turn.cuts)[start:]
         return Stream(_told_again(events, done_sentinel=self._done_sentinel))
+
+    async def _frames_of(self, run: Run, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """The events of a run that goes on here, and then those of wherever it went."""
+        told = start
+        with run.followed():
+            async with contextlib.aclosing(run.feed.follow(start)) as batches:
+                async for batch in batches:
+                    told += len(batch)
+                    yield _frames(batch)
+        if self._elsewhere is not None and run.plan.stored and not has_ended(run.feed):
+            turn = await self._store.load(run.plan.project, run.plan.response.id)
+            if turn is not None:
+                async with contextlib.aclosing(self._elsewhere.follow(turn, told)) as batches:
+                    async for batch in batches:
+                        yield _frames(batch)
+        if self._done_sentinel:
+            yield _DONE
 
     def _running(self, project: str, response_id: str) -> Run | None:
         """The run of a response whose id was told already, while it goes on."""
@@ -170,7 +201,8 @@ class ResponseRoutes:
         run = self._running(project, response_id)
         if run is not None:
             return run.response
-        return response_of(await self._turn(project, response_id))
+        turn = await self._turn(project, response_id)
+        return response_of(turn) if self._elsewhere is None else await self._elsewhere.response(turn)
 
     async def _turn(self, project: str, response_id: str) -> Turn:
         turn = await self._store.load(project, response_id)
@@ -180,8 +212,9 @@ class ResponseRoutes:
 
     async def delete(self, request: Request) -> Reply:
         (response_id,) = request.path_ids
-        await self._turn(request.project, response_id)
-        if response_id in self._runs.active:
+        turn = await self._turn(request.project, response_id)
+        runs_elsewhere = self._elsewhere is not None and turn.status not in TERMINAL
+        if response_id in self._runs.active or runs_elsewhere:
             raise BadRequest("Cannot delete an in-flight response.")
         cascade = request.query().flag("cascade")
         deleted = await self._store.delete(request.project, response_id, cascade=cascade)
@@ -199,10 +232,11 @@ class ResponseRoutes:
         check_include(query.many("include"))
         await self._turn(request.project, response_id)
         chain = await self._store.load_chain(request.project, response_id)
-        items = [listed_item(item) for item in context_items(chain)]
+        items = context_items(chain)
         if order == "desc":
             items.reverse()
-        return json_reply(page_of(items, limit=limit, after=query.one("after")))
+        page = page_of(items, limit=limit, after=query.one("after"))
+        return json_reply({**page, "data": [listed_item(item) for item in page["data"]]})
 
 
 async def attended(run: Run, request: Request) -> Response:
@@ -219,14 +253,12 @@ async def attended(run: Run, request: Request) -> Response:
     return run.response
 
 
-async def event_frames(
-    run: Run, start: int = 0, *, done_sentinel: bool = False
+async def _told_on(
+    batches: AsyncGenerator[Sequence[Event], None], *, done_sentinel: bool
 ) -> AsyncGenerator[bytes, None]:
-    """A run's events as server-sent events; those that are there at the same moment go in one piece."""
-    with run.followed():
-        async with contextlib.aclosing(run.feed.follow(start)) as batches:
-            async for batch in batches:
-                yield _frames(batch)
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            yield _frames(batch)
     if done_sentinel:
         yield _DONE
 
@@ -242,28 +274,9 @@ def _frames(events: Sequence[Event]) -> bytes:
     return b"".join([sse.encode(event_type(event), encode_event(event)) for event in events])
 
 
-def _omitted(run: Run) -> dict[str, str]:
-    """The header that names the tools which the engine of a run was not offered, if there are any."""
-    omitted = run.plan.offer.omitted
-    return {"catena-omitted-tools": ", ".join(omitted)} if omitted else {}
-
-
 def _not_streamed() -> BadRequest:
     return BadRequest(
         "This response cannot be streamed because it was not created with stream=true.", param="stream"
-    )
-
-
-def response_of(turn: Turn) -> Response:
-    """The response that a stored turn is."""
-    return whole_response(
-        turn.fields,
-        id=turn.id,
-        created_at=turn.created_at,
-        status=turn.status,
-        model=turn.model,
-        previous_response_id=turn.parent,
-        output=turn.output,
     )
 
 

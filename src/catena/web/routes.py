@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from catena.web.http import Handler, SocketHandler
 
-__all__ = ["Match", "Route", "Routes"]
+__all__ = ["Cost", "Match", "Route", "Routes", "Socket"]
+
+
+Cost: TypeAlias = Literal["nothing", "run", "storage"]
+"""What a request is limited by: a run's requests, tokens and places, or what may be stored."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One method on one path, for instance `GET /v1/responses/{id}`; `scope` is what a key needs for it.
-
-    `upgraded` serves the WebSocket that such a request may ask for.
-    """
+    """One method on one path, for instance `GET /v1/responses/{id}`; `scope` is what a key needs for it, or None
+    where anybody may ask, with or without a key."""
 
     method: str
     path: str
     handler: Handler
+    scope: str | None
+    cost: Cost = "nothing"
+
+
+class Socket(msgspec.Struct, frozen=True):
+    """What serves the WebSocket that a GET may ask for, beside the route that answers the plain GET; `scope` is what
+    a key needs for it."""
+
+    handler: SocketHandler
     scope: str
-    upgraded: SocketHandler | None = None
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -36,25 +48,35 @@ class Routes:
 
     def __init__(self) -> None:
         self.all: list[Route] = []
+        self._sockets: dict[str, Socket] = {}
         self._exact: dict[str, Match] = {}
-        self._shaped: dict[int, list[tuple[Sequence[str], dict[str, Route]]]] = {}
+        self._shaped: dict[int, list[_Shape]] = {}
+
+    def add_socket(self, path: str, handler: SocketHandler, *, scope: str) -> None:
+        """Let `handler` serve WebSockets on `path`, which has no ids in it."""
+        self._sockets[path] = Socket(handler, scope)
+
+    def socket(self, path: str) -> Socket | None:
+        """What serves WebSockets on a path, if anything does."""
+        return self._sockets.get(path)
 
     def add(
-        self, method: str, path: str, handler: Handler, *, scope: str, upgraded: SocketHandler | None = None
+        self, method: str, path: str, handler: Handler, *, scope: str | None, cost: Cost = "nothing"
     ) -> None:
         """Let `handler` answer for `method` on `path`; `{…}` stands for one id."""
-        route = Route(method, path, handler, scope, upgraded)
+        route = Route(method, path, handler, scope, cost)
         self.all.append(route)
         if "{" not in path:
             methods = dict(self._exact[path].methods) if path in self._exact else {}
             self._exact[path] = Match({**methods, method: route})
             return
-        shape = path.split("/")
-        for known, by_method in self._shaped.setdefault(len(shape), []):
-            if known == shape:
-                by_method[method] = route
-                return
-        self._shaped[len(shape)].append((shape, {method: route}))
+        parts = path.split("/")
+        shapes = self._shaped.setdefault(len(parts), [])
+        shape = next((each for each in shapes if each.parts == parts), None)
+        if shape is None:
+            shape = _Shape(parts)
+            shapes.append(shape)
+        shape.methods[method] = route
 
     def find(self, path: str) -> Match | None:
         """The routes of a path, or None if there are none."""
@@ -62,8 +84,25 @@ class Routes:
         if exact is not None:
             return exact
         parts = path.split("/")
-        for shape, by_method in self._shaped.get(len(parts), ()):
-            pairs = list(zip(shape, parts, strict=True))
-            if all(part if own[:1] == "{" else own == part for own, part in pairs):
-                return Match(by_method, [part for own, part in pairs if own[:1] == "{"])
+        for shape in self._shaped.get(len(parts), ()):
+            if shape.words(parts) == shape.own_words:
+                ids = [parts[place] for place in shape.id_places]
+                if all(ids):
+                    return Match(shape.methods, ids)
         return None
+
+
+class _Shape:
+    """A path with ids in it, as it was registered, and the routes on it by method.
+
+    `words` takes out of a path of this length what must be `own_words`: the parts that are no ids.
+    """
+
+    __slots__ = ("id_places", "methods", "own_words", "parts", "words")
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        self.parts = parts
+        self.methods: dict[str, Route] = {}
+        self.id_places = [place for place, part in enumerate(parts) if part[:1] == "{"]
+        self.words = itemgetter(*(place for place in range(len(parts)) if place not in self.id_places))
+        self.own_words = self.words(parts)

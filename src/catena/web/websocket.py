@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from catena.errors import BadRequest, MethodNotAllowed
+from catena.errors import BadRequest
 from catena.lanes import Connection, Gone, Limits
 from catena.runs import Runs
-from catena.web.http import Receive, Reply, Request, Send
+from catena.web.http import Receive, Send, Visitor
 from catena.web.routes import Routes
 
 __all__ = ["SocketRoutes"]
@@ -38,19 +38,9 @@ class SocketRoutes:
         self._open: dict[Connection, Send] = {}
 
     def register(self, routes: Routes) -> None:
-        routes.add(
-            "GET", "/v1/responses", self.not_upgraded, scope="api.responses.write", upgraded=self.connected
-        )
+        routes.add_socket("/v1/responses", self.connected, scope="api.responses.write")
 
-    async def not_upgraded(self, request: Request) -> Reply:
-        raise MethodNotAllowed(
-            "Not allowed to GET on /v1/responses, but to upgrade to a WebSocket. (HINT: Perhaps you meant to use a "
-            "different HTTP method?)",
-            code="method_not_supported",
-            headers={"allow": "POST"},
-        )
-
-    async def connected(self, project: str, receive: Receive, send: Send) -> None:
+    async def connected(self, visitor: Visitor, receive: Receive, send: Send) -> None:
         """Serve a connection that was accepted, until it ends."""
 
         async def send_text(text: str) -> None:
@@ -61,7 +51,12 @@ class SocketRoutes:
                 raise Gone from None
 
         connection = Connection(
-            self._runs, project, send_text, limits=self._limits, warm_engine=self._warm_engine
+            self._runs,
+            visitor.project,
+            send_text,
+            admit=visitor.admit,
+            limits=self._limits,
+            warm_engine=self._warm_engine,
         )
         self._open[connection] = send
         try:

@@ -168,9 +168,9 @@ class LocalShellCall(AnyItem, frozen=True, kw_only=True):
 
 
 class LocalShellCallOutput(AnyItem, frozen=True, kw_only=True):
-    """The legacy shell names its call by `id`."""
+    """The legacy shell names its call by `id`; clients that name it by `call_id`, as all others, are understood."""
 
-    id: str
+    id: str | None = None
     call_id: CallId | None = None
     output: str
     status: Status | None = None

@@ -16,7 +16,7 @@ from catena.errors import BadRequest
 from catena.wire.explain import Check, check_depth, explain
 from catena.wire.items import check_id
 from catena.wire.messages import AssistantMessage, Message, PlainContent
-from catena.wire.request import CHAIN_PREFIXES, Metadata, Penalty
+from catena.wire.request import CHAIN_PREFIXES, MOST_ITEMS, Metadata, Penalty
 from catena.wire.settings import (
     Effort,
     JsonObject,
@@ -167,7 +167,7 @@ class ChatRequest(EngineOptions, frozen=True, kw_only=True):
     """
 
     model: str
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MOST_ITEMS)]
     previous_response_id: str | None = None
     functions: Annotated[list[FunctionDefinition], Meta(min_length=1)] | None = None
     function_call: Literal["none", "auto"] | ChosenName | None = None

@@ -5,7 +5,7 @@ What a client puts together from the chunks is the message of the whole `complet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -50,6 +50,10 @@ class ChunkWriter:
         return b"".join(
             [self._WRITE[type(event)](self, event) for event in events if type(event) in self._WRITE]
         )
+
+    def failure(self, error: Mapping[str, Any]) -> bytes:
+        """The end of a stream for which there is no event."""
+        return b"data: %b\n\n" % _encode({"error": error})
 
     def _chunk(self, delta: dict[str, Any], logprobs: Any = None, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from catena.wire.explain import Check, check_depth, explain
-from catena.wire.items import check_items
+from catena.wire.items import check_stored_items
 from catena.wire.request import Metadata
 from catena.wire.response import Item
 
@@ -53,7 +53,7 @@ class AddItems(_Asked, frozen=True, kw_only=True):
 
 A = TypeVar("A", bound=_Asked)
 
-_CHECKS: Final[Mapping[str, Check]] = {"items": check_items}
+_CHECKS: Final[Mapping[str, Check]] = {"items": check_stored_items}
 
 
 def decode_asked(body: bytes, shape: type[A]) -> A:
@@ -65,7 +65,7 @@ def decode_asked(body: bytes, shape: type[A]) -> A:
     items = getattr(asked, "items", None)
     if items:
         check_depth(body, items)
-        check_items(items, "items")
+        check_stored_items(items, "items")
     return asked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -40,14 +41,13 @@ _SAME: Final = (
     "user",
 )
 
+_values: Final = attrgetter(*_SAME)
+
 
 def echo(request: CreateRequest, *, response_id: str, created_at: int, status: ResponseStatus) -> Response:
     """The response to `request` before anything was produced."""
-    fields: dict[str, Any] = {}
-    for name in _SAME:
-        value = getattr(request, name)
-        if value is not None:
-            fields[name] = value
+    given = zip(_SAME, _values(request), strict=True)
+    fields: dict[str, Any] = {name: value for name, value in given if value is not None}
     if request.tools:
         fields["tools"] = echo_tools(request.tools)
     if request.tool_choice is not None:

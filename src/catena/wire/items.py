@@ -12,11 +12,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
+
 from catena.ids import is_well_formed
 from catena.wire import calls, wording
 from catena.wire.explain import require
-from catena.wire.parts import InputPart, OutputPart
+from catena.wire.parts import InputPart, OutputPart, StoredPart
 from catena.wire.response import Item
+from catena.wire.schemas import check_format
+from catena.wire.settings import TextFormat
 from catena.wire.tools import check_tools, is_extension
 
 __all__ = [
@@ -24,10 +28,12 @@ __all__ = [
     "ITEM_TYPES",
     "PREFIXES",
     "ROLES",
+    "STORED_ROLES",
     "AssistantMessage",
     "InputMessage",
     "check_id",
     "check_items",
+    "check_stored_items",
     "listed_item",
     "normalise_input",
     "user_message",
@@ -36,10 +42,20 @@ __all__ = [
 ROLES: Final = ("assistant", "system", "developer", "user")
 """Who may speak, in the order in which the official API names them."""
 
+STORED_ROLES: Final = (*ROLES, "tool", "critic", "discriminator", "unknown")
+"""Who may have spoken in a conversation: what was read from one can be put into another."""
+
 
 class InputMessage(calls.AnyItem, frozen=True, kw_only=True):
     role: str
     content: str | list[InputPart]
+    status: calls.Status | None = None
+
+
+class StoredMessage(calls.AnyItem, frozen=True, kw_only=True):
+    role: str
+    content: str | list[StoredPart]
+    phase: Literal["commentary", "final_answer"] | None = None
     status: calls.Status | None = None
 
 
@@ -113,13 +129,26 @@ _MAX_ID: Final = 64
 # What may come in
 
 
-def check_items(items: Sequence[Item], path: str = "input") -> None:
+def check_stored_items(items: Sequence[Item], path: str = "items") -> None:
+    """The same as `check_items` for what is put into a conversation."""
+    check_items(items, path, _check_stored_message)
+
+
+def check_items(
+    items: Sequence[Item], path: str = "input", check_message: Callable[[Item, str], None] | None = None
+) -> None:
     """Raise BadRequest unless each of the items, an array at `path`, may be given, under an id of its own."""
+    check_message = check_message or _check_message
     taken: set[str] = set()
     for index, item in enumerate(items):
         place = f"{path}[{index}]"
         kind = _kind(item, place)
-        _check_item(item, kind, place)
+        if kind == "message":
+            check_message(item, place)
+        else:
+            _check_item(item, kind, place)
+        if kind == "compaction_trigger" and index < len(items) - 1:
+            raise wording.trigger_not_last(place)
         item_id = item.get("id")
         if item_id is None:
             continue
@@ -142,9 +171,6 @@ def _kind(item: Item, place: str) -> str:
 
 
 def _check_item(item: Item, kind: str, place: str) -> None:
-    if kind == "message":
-        _check_message(item, place)
-        return
     shape = ITEMS.get(kind)
     if shape is not None:
         require(item, shape, place)
@@ -165,18 +191,41 @@ def _check_message(item: Item, place: str) -> None:
         raise wording.wrong_value(place, role, ROLES)
 
 
+def _check_stored_message(item: Item, place: str) -> None:
+    role = item.get("role")
+    if role in ROLES:
+        _check_message(item, place)
+    elif role in STORED_ROLES:
+        require(item, StoredMessage, place)
+    else:
+        raise wording.wrong_value(place, role, STORED_ROLES)
+
+
 def _check_answers_something(item: Item, place: str) -> None:
     if item.get("call_id") is None and item.get("name") is None:
         raise wording.missing(f"{place}.call_id")
+
+
+def _check_names_its_call(item: Item, place: str) -> None:
+    if item.get("id") is None and item.get("call_id") is None:
+        raise wording.missing(f"{place}.id")
 
 
 def _check_inner_tools(item: Item, place: str) -> None:
     check_tools(item["tools"], f"{place}.tools")
 
 
+def _check_update(item: Item, place: str) -> None:
+    if item.get("text"):
+        form: TextFormat = msgspec.convert(item["text"]["format"], TextFormat)
+        check_format(form, f"{place}.text.format.schema")
+
+
 _FURTHER: Final[Mapping[str, Callable[[Item, str], None]]] = {
     "additional_tools": _check_inner_tools,
+    "configuration_update": _check_update,
     "function_call_output": _check_answers_something,
+    "local_shell_call_output": _check_names_its_call,
     "tool_search_output": _check_inner_tools,
 }
 
@@ -225,6 +274,8 @@ def _normal(item: Item) -> Item:
         item = {**item, "type": kind}
     if None in item.values():
         item = _without_nulls(item, kind)
+    if kind == "local_shell_call_output" and "id" not in item:
+        return {**item, "id": item["call_id"]}
     if kind != "message":
         return item
     content = item["content"]
@@ -270,5 +321,8 @@ def listed_item(item: Item) -> Item:
     return told
 
 
-def _listed_part(part: dict[str, Any]) -> dict[str, Any]:
-    return {"detail": "auto", **part} if part.get("type") == "input_image" else part
+def _listed_part(part: Any) -> Any:
+    # An item of an unknown kind may hold anything.
+    if isinstance(part, dict) and part.get("type") == "input_image":
+        return {"detail": "auto", **part}
+    return part

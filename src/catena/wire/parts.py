@@ -22,6 +22,7 @@ __all__ = [
     "InputText",
     "OutputPart",
     "ReasoningPart",
+    "StoredPart",
     "SummaryPart",
     "ToolOutput",
     "ToolOutputPart",
@@ -134,6 +135,21 @@ OutputPart: TypeAlias = Annotated[OutputText | Refusal, _FAMILY]
 
 ToolOutputPart: TypeAlias = Annotated[InputText | InputImage | InputFile | EncryptedContent, _FAMILY]
 """What the output of a tool, or a message between agents, may hold."""
+
+StoredPart: TypeAlias = Annotated[
+    InputText
+    | OutputText
+    | OtherText
+    | SummaryPart
+    | ReasoningText
+    | Refusal
+    | InputImage
+    | ComputerScreenshot
+    | InputFile
+    | InputAudio,
+    _FAMILY,
+]
+"""What a message of a conversation may hold."""
 
 ReasoningPart: TypeAlias = ReasoningText | OtherText | EncryptedContent
 """What raw reasoning may hold."""

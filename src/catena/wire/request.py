@@ -8,6 +8,7 @@ official API checks after that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -37,10 +38,15 @@ __all__ = [
     "ACCEPTED_UNUSED",
     "CHAIN_PREFIXES",
     "CREATE_PARAMETERS",
+    "MOST_ITEMS",
     "CreateRequest",
     "Includable",
+    "Input",
+    "ServiceTier",
+    "ToolChoice",
     "decode_as",
     "decode_create",
+    "decode_part",
     "require_input",
     "require_tool_choice",
 ]
@@ -61,9 +67,14 @@ ServiceTier: TypeAlias = Annotated[
     Meta(extra={"listed": ("auto", "default", "fast", "flex", "priority")}),
 ]
 
+MOST_ITEMS: Final = 20_000
+"""Our own bound: a body of millions of tiny items would take seconds to look through, for everybody."""
+
 Input: TypeAlias = Annotated[
     Annotated[str, Meta(max_length=10_485_760)]
-    | list[Annotated[Item, Meta(extra={"expected": "an input item"})]],
+    | Annotated[
+        list[Annotated[Item, Meta(extra={"expected": "an input item"})]], Meta(max_length=MOST_ITEMS)
+    ],
     Meta(extra={"expected": "one of a string or array of input items"}),
 ]
 
@@ -160,13 +171,34 @@ def decode_as(decoder: msgspec.json.Decoder[R], body: bytes) -> R:
     check_depth(
         body, request.input, request.tools, request.tool_choice, _schema(request), request.client_metadata
     )
-    for name, check in _CHECKS.items():
-        value = getattr(request, name)
+    for (name, check), value in zip(_CHECKS.items(), _checked(request), strict=True):
         if value is not None:
             check(value, name)
     if request.conversation is not None and request.previous_response_id is not None:
         raise wording.exclusive_parents()
     return request
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def decode_part(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
+    """The same for a struct with some of the fields of CreateRequest."""
+    try:
+        part = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise explain(body, decoder.type, error, checks=_CHECKS, moved={}) from None
+    given = {name: getattr(part, name) for name in part.__struct_fields__}
+    text = given.get("text")
+    form = text.format if isinstance(text, Text) else None
+    schema = form.schema if isinstance(form, JsonSchema) else None
+    check_depth(body, given.get("input"), given.get("tools"), given.get("tool_choice"), schema)
+    for name, check in _CHECKS.items():
+        if given.get(name) is not None:
+            check(given[name], name)
+    if given.get("conversation") is not None and given.get("previous_response_id") is not None:
+        raise wording.exclusive_parents()
+    return part
 
 
 def _schema(request: CreateRequest) -> dict[str, Any] | None:
@@ -229,6 +261,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "tool_choice": check_tool_choice,
     "text": _check_text,
 }
+_checked: Final = attrgetter(*_CHECKS)
 
 _MOVED: Final = {
     old: f"Unsupported parameter: '{old}'. In the Responses API, this parameter has moved to '{new}'. Try again with "

@@ -6,6 +6,7 @@ in `StoredFields`, where what equals its default is left out, so that a stored t
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -144,13 +145,14 @@ class StoredFields(ResponseFields, frozen=True, kw_only=True, omit_defaults=True
 
 
 _FIELDS = ResponseFields.__struct_fields__
+_values = attrgetter(*_FIELDS)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(StoredFields)
 
 
 def stored_fields(response: Response) -> bytes:
     """What the store must keep of `response` besides its identity, its state and its output."""
-    return _encoder.encode(StoredFields(**{name: getattr(response, name) for name in _FIELDS}))
+    return _encoder.encode(StoredFields(**dict(zip(_FIELDS, _values(response), strict=True))))
 
 
 def whole_response(
@@ -166,7 +168,7 @@ def whole_response(
     """The response that `stored_fields` was taken from, whole again. In a conversation it has no previous one."""
     stored = _decoder.decode(fields)
     return Response(
-        **{name: getattr(stored, name) for name in _FIELDS},
+        **msgspec.structs.asdict(stored),
         id=id,
         created_at=created_at,
         status=status,

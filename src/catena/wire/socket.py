@@ -33,8 +33,11 @@ __all__ = [
 ]
 
 _KINDS: Final = ("response.create", "response.steer")
+_OF_THE_BETA: Final = "response.inject"
 _SAID: Final = ("input_text", "input_image", "input_file")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+
+_NOTHING: Final[Mapping[str, Sequence[str]]] = {}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -95,6 +98,13 @@ def open_envelope(message: bytes) -> Envelope:
         raise wording.body_not_json() from None
     if envelope.type is msgspec.UNSET:
         raise wording.missing("type")
+    if envelope.type == _OF_THE_BETA:
+        raise BadRequest(
+            "Unsupported value: 'type' does not support 'response.inject' with this server: it belongs to the beta "
+            "with several agents. Send the outputs of tools with 'response.create'.",
+            param="type",
+            code="unsupported_value",
+        )
     if envelope.type not in _KINDS:
         raise wording.wrong_value("type", envelope.type, _KINDS)
     name = envelope.stream_id
@@ -156,12 +166,13 @@ def _check_said(item: Item, path: str) -> None:
             )
 
 
-def event_frame(event: Event, lane: str | None, omitted: Sequence[str] = ()) -> str:
-    """An event of a response, for the lane that it was asked for on. `omitted` are tools that were left out, which
-    over HTTP a header says."""
+def event_frame(event: Event, lane: str | None, omitted: Mapping[str, Sequence[str]] = _NOTHING) -> str:
+    """An event of a response, for the lane that it was asked for on. `omitted` are the names of what was left out,
+    which over HTTP headers say."""
     encoded = encode_event(event)
-    if omitted:
-        encoded = b'%b,"catena_omitted_tools":%b}' % (encoded[:-1], _encode(omitted))
+    for field, names in omitted.items():
+        if names:
+            encoded = b'%b,"%b":%b}' % (encoded[:-1], field.encode(), _encode(names))
     return _named(encoded, lane)
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "too_many",
     "too_many_properties",
     "too_short",
+    "trigger_not_last",
     "unknown",
     "unsupported",
     "wrong_type",
@@ -273,6 +274,14 @@ def id_prefix(path: str, value: str, prefix: str) -> BadRequest:
         f"Invalid '{path}': '{shortened(value)}'. Expected an ID that begins with '{prefix}'.",
         param=path,
         code="invalid_id_prefix",
+    )
+
+
+def trigger_not_last(path: str) -> BadRequest:
+    return BadRequest(
+        f"Invalid '{path}': an item of type 'compaction_trigger' must be the last one of the input.",
+        param=path,
+        code="invalid_value",
     )
 
 

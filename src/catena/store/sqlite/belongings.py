@@ -12,12 +12,12 @@ import apsw
 import msgspec
 
 from catena.store import RequestKey
-from catena.store.sql import load_queries
-from catena.store.sqlite.rows import Prepared, decode_places, id_of
+from catena.store.rows import Prepared, decode_places, id_of
+from catena.store.sqlite.statements import load_statements
 
 __all__ = ["add_payloads", "drop", "drop_payloads", "hashes_in", "keep"]
 
-_Q: Final = load_queries("catena.store.sqlite")
+_Q: Final = load_statements()
 
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 

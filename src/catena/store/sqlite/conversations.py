@@ -13,13 +13,13 @@ import apsw
 
 from catena.errors import ConversationLocked, ConversationNotFound
 from catena.store import Conversation, Page, Turn
-from catena.store.sql import load_queries
+from catena.store.rows import id_of, key_of
 from catena.store.sqlite import belongings
-from catena.store.sqlite.rows import id_of, key_of
+from catena.store.sqlite.statements import load_statements
 
 __all__ = ["add", "advance", "drop", "find", "hold", "listed", "move", "place_of", "set_metadata"]
 
-_Q: Final = load_queries("catena.store.sqlite")
+_Q: Final = load_statements()
 _BEYOND_ALL: Final = 2**62
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from catena.store import LeaseLost, Turn
+from catena.store.cipher import CLEAR, Cipher
 
 __all__ = ["RunLogs"]
 
@@ -25,11 +26,12 @@ class RunLogs:
     """The logs in `folder`, of the runs in `holds` and no others: what others have left is removed.
 
     `holds` are the project and the fence of each run: whose claim may write. All methods but `forget` may raise
-    OSError.
+    OSError, and `load` StoreUnavailable for what cannot be opened.
     """
 
-    def __init__(self, folder: Path, holds: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, folder: Path, holds: Mapping[str, tuple[str, int]], cipher: Cipher = CLEAR) -> None:
         self._folder = folder
+        self._cipher = cipher
         self._holds = dict(holds)
         self._files: dict[str, int] = {}
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -52,27 +54,49 @@ class RunLogs:
             file = self._files[turn.id] = os.open(self._folder / turn.id, flags, 0o600)
         if batch == 0:
             os.ftruncate(file, 0)
-        frame = batch.to_bytes(_NUMBER) + len(chunks).to_bytes(_NUMBER) + chunks
+        frame = self._frame(turn.id, batch, chunks)
         written = os.write(file, frame)
         if written != len(frame):  # the disk is full: nothing may come behind half a batch
             os.ftruncate(file, os.fstat(file).st_size - written)
             raise OSError("no room for a run's log")
 
+    def _frame(self, turn_id: str, batch: int, chunks: bytes) -> bytes:
+        number = batch.to_bytes(_NUMBER)
+        stored = self._cipher.seal(chunks, "chunks", turn_id.encode(), number)
+        return number + len(stored).to_bytes(_NUMBER) + stored
+
     def load(self, turn_id: str) -> list[bytes]:
         """The batches of one run, as far as they are whole, in the order of their numbers."""
+        batches = self._batches(turn_id)
+        return [batches[number] for number in sorted(batches)]
+
+    def _batches(self, turn_id: str) -> dict[int, bytes]:
         try:
             left = (self._folder / turn_id).read_bytes()
         except FileNotFoundError:
-            return []
+            return {}
         batches: dict[int, bytes] = {}
         while left:
             number, length = int.from_bytes(left[:_NUMBER]), int.from_bytes(left[_NUMBER : 2 * _NUMBER])
             end = 2 * _NUMBER + length
             if not 2 * _NUMBER < end <= len(left):
                 break  # cut off, or never written by a system that crashed itself
-            batches[number] = left[2 * _NUMBER : end]
+            batches[number] = self._cipher.open(
+                left[2 * _NUMBER : end], "chunks", turn_id.encode(), number.to_bytes(_NUMBER)
+            )
             left = left[end:]
-        return [batches[number] for number in sorted(batches)]
+        return batches
+
+    def seal_again(self) -> None:
+        """Write every log anew, as it would be written now. Nobody appends meanwhile."""
+        for path in self._folder.iterdir():
+            frames = b"".join(
+                self._frame(path.name, number, chunks) for number, chunks in self._batches(path.name).items()
+            )
+            fresh = path.with_name(f"{path.name}.new")
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(frames)
+            fresh.replace(path)
 
     def forget(self, turn_ids: Iterable[str]) -> None:
         """These runs have ended."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final, Literal, TypeAlias
 
 import apsw
+import msgspec
 
 from catena.errors import StoreUnavailable
+from catena.store.cipher import Cipher
 from catena.store.sql import load_migrations, load_queries
+from catena.store.unlocking import RECORD_ID, RECORD_KIND, record_document, unlock
 
-__all__ = ["Durability", "connect", "create_private", "migrate", "sole_use"]
+__all__ = ["Durability", "connect", "create_private", "migrate", "sole_use", "unlocked"]
 
 Durability: TypeAlias = Literal["full", "normal"]
 
@@ -37,7 +41,8 @@ def sole_use(path: Path) -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise StoreUnavailable(
-            f"The database {path} is in use by another server. One server at a time can have a SQLite database."
+            f"The database {path} is in use by another server. One server at a time can have a SQLite database: stop "
+            "that one first, or use another with --database."
         ) from None
     except OSError as error:
         lock.close()
@@ -90,3 +95,14 @@ def migrate(connection: apsw.Connection) -> None:
             list(connection.execute(script))
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
         connection.execute(_Q["end_all_leases"])
+
+
+def unlocked(connection: apsw.Connection, key_file: Path | None) -> Cipher:
+    """The cipher that the contents are stored with; see `unlock` for what it raises."""
+    place = {"kind": RECORD_KIND, "project": "", "id": RECORD_ID}
+    known = next((body for _, body in connection.execute(_Q["document"], place)), None)
+    cipher, record = unlock(known, key_file)
+    if record is not None and record != known:
+        document = record_document(record, int(time.time()))
+        connection.execute(_Q["put_document"], msgspec.structs.asdict(document))
+    return cipher

@@ -13,11 +13,11 @@ import apsw
 import msgspec
 
 from catena.store import Delivery, Endpoint, Status
-from catena.store.sql import load_queries
+from catena.store.sqlite.statements import load_statements
 
 __all__ = ["add", "change", "claim", "drop", "endpoints", "notify", "place_of"]
 
-_Q: Final = load_queries("catena.store.sqlite")
+_Q: Final = load_statements()
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Endpoint]).decode

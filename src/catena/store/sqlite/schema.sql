@@ -37,6 +37,7 @@ CREATE TABLE turns (
 CREATE UNIQUE INDEX turns_by_id ON turns (tree, id);
 CREATE INDEX turns_listed ON turns (project, created_at, number) WHERE listed;
 CREATE INDEX turns_running ON turns (number) WHERE status < 2;
+CREATE INDEX turns_deleted ON turns (number) WHERE deleted;
 CREATE INDEX turns_holding ON turns (conversation) WHERE status < 2 AND conversation IS NOT NULL;
 
 -- Large payloads, once for each tree and content.
@@ -98,3 +99,34 @@ CREATE TABLE conversations (
 
 CREATE UNIQUE INDEX conversations_by_id ON conversations (tree, id);
 CREATE INDEX conversations_of_project ON conversations (project, number);
+
+-- Small objects under their ids, by the name of their project.
+CREATE TABLE documents (
+  kind TEXT NOT NULL,
+  project TEXT NOT NULL,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (kind, project, id)
+) WITHOUT ROWID;
+
+-- Files that clients upload: what is known of each, and the contents in pieces. Files of the same contents share a blob.
+CREATE TABLE files (
+  project TEXT NOT NULL,
+  id TEXT NOT NULL,
+  filename TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  size INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  blob BLOB NOT NULL,
+  PRIMARY KEY (project, id)
+) WITHOUT ROWID;
+
+CREATE TABLE file_pieces (
+  blob BLOB NOT NULL,
+  number INTEGER NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (blob, number)
+) WITHOUT ROWID;

@@ -100,6 +100,13 @@ class Reply:
             self._headers = headers
         return self._headers
 
+    def header(self, name: bytes) -> str | None:
+        """The first header of this lower-case name, for who asks for no other."""
+        for given, value in self._fields:
+            if given.lower() == name:
+                return value.decode("latin-1")
+        return None
+
     def __aiter__(self) -> Self:
         return self
 

@@ -1,0 +1,200 @@
+"""Contexts within the window of their model: measured before the engine is asked, and shortened where that is wanted.
+
+The API: with `truncation: disabled` a context that is too long is an error, with `auto` the oldest of it is dropped.
+An engine that tells its window and counts tokens is believed. One that does neither is asked, and what it complains of
+is shortened and asked again, a few times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from catena.chunks import Chunk
+from catena.context.estimate import estimated_tokens
+from catena.context.prompting import Context
+from catena.errors import BadRequest, UpstreamError
+from catena.upstream import Prompt, Upstream
+from catena.wire.request import CreateRequest
+
+__all__ = ["Material", "Measured", "answered", "fitted", "measured", "threshold_of"]
+
+log = logging.getLogger("catena.runs")
+
+_TOO_LONG: Final = "context_length_exceeded"
+_TRIES: Final = 8
+"""How often a context is made shorter and counted, or asked for, again."""
+
+_SMALLEST: Final = 2048
+"""No window of a model in use is smaller, and a token has at least one byte."""
+
+_LEAST_ROOM: Final = 16
+_MOST_ROOM: Final = 1024
+"""Tokens that are left for an answer to a request without a limit."""
+
+_SHARE: Final = 0.75
+"""Of the window of a model: where its context is compacted at the latest."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Material(msgspec.Struct, frozen=True):
+    """What an engine is to read: a context, and `fill`, which puts in what its fragments attach."""
+
+    context: Context
+    fill: Callable[[Sequence[bytes]], Awaitable[list[bytes]]]
+    dropped: int = 0
+    """How many of its oldest turns are left out."""
+
+    async def fragments(self) -> list[bytes]:
+        """As they can be sent. Raises BadRequest for attachments that cannot be put in."""
+        return await self.fill(self.context.fragments(self.dropped))
+
+    def further(self) -> Sequence[int]:
+        """How many turns may be left out beyond those that are."""
+        return [number for number in self.context.droppable() if number > self.dropped]
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """The size of a prompt in tokens. It is `exact` where the engine itself has counted."""
+
+    tokens: int
+    exact: bool
+
+
+async def measured(upstream: Upstream, prompt: Prompt) -> Measured:
+    """How many tokens the engine reads of a prompt."""
+    counted = await upstream.count(prompt)
+    if counted is not None:
+        return Measured(counted, exact=True)
+    return Measured(estimated_tokens(prompt.fragments, prompt.options), exact=False)
+
+
+async def fitted(
+    upstream: Upstream, material: Material, prompt: Prompt, *, auto: bool, window: int | None = None
+) -> tuple[Material, Prompt]:
+    """The prompt of this material as it fits the window of its model: with `auto`, without its oldest turns.
+
+    `window` is what the settings say of it. Raises BadRequest, before the engine was asked, for what cannot fit.
+    """
+    size = _bytes_of(prompt)
+    if size < min(_SMALLEST, window or _SMALLEST):
+        return material, prompt
+    window = window or await upstream.window(prompt.model)
+    if window is None or size < window:
+        return material, prompt
+    found = await measured(upstream, prompt)
+    if auto:
+        return await _shortened(upstream, material, prompt, found, window)
+    if found.exact and found.tokens >= window:
+        raise _too_long(found.tokens, window)
+    return material, prompt
+
+
+async def _shortened(
+    upstream: Upstream, material: Material, prompt: Prompt, found: Measured, window: int
+) -> tuple[Material, Prompt]:
+    limit = window - _room(prompt.options, window)
+    for _ in range(_TRIES):
+        numbers = material.further()
+        if found.tokens <= limit or not numbers:
+            break
+        saved = material.context.saved
+        surplus = _bytes_of(prompt) * (1 - limit / found.tokens) + saved(material.dropped)
+        number = next((each for each in numbers if saved(each) >= surplus), numbers[-1])
+        material = replace(material, dropped=number)
+        prompt = replace(prompt, fragments=await material.fragments())
+        found = await measured(upstream, prompt)
+    if found.exact and found.tokens >= window:
+        raise _too_long(found.tokens, window)
+    if material.dropped:
+        log.info("%d turns are left out of a context that is too long for %s", material.dropped, prompt.model)
+    return material, prompt
+
+
+async def threshold_of(
+    request: CreateRequest, upstream: Upstream, model: str, window: int | None
+) -> int | None:
+    """From how many tokens on a context is to be compacted; None for never.
+
+    That is never so late that there would be no room left for summing up. Raises BadRequest where neither the request
+    nor anybody else tells a number.
+    """
+    if not request.context_management:
+        return None
+    window = window or await upstream.window(model)
+    given = [each.compact_threshold for each in request.context_management]
+    bounds = [threshold for threshold in given if threshold is not None]
+    if window is not None:
+        bounds.append(int(window * _SHARE))
+    if not bounds:
+        raise BadRequest(
+            "Missing required parameter: 'context_management[0].compact_threshold'. The engine of this model does not "
+            "tell how much its context may have.",
+            param="context_management[0].compact_threshold",
+            code="missing_required_parameter",
+        )
+    return min(bounds)
+
+
+def _room(options: Mapping[str, Any], window: int) -> int:
+    """How many tokens are left for the answer."""
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+        if name in options:
+            return min(int(options[name]), window // 2)
+    return max(_LEAST_ROOM, min(_MOST_ROOM, window // 8))
+
+
+def _bytes_of(prompt: Prompt) -> int:
+    size = sum(map(len, prompt.fragments))
+    for name in ("tools", "instructions"):
+        if prompt.options.get(name):
+            size += len(_encode(prompt.options[name]))
+    return size
+
+
+def _too_long(tokens: int, window: int) -> BadRequest:
+    """The API's error for a context that does not fit, with the numbers."""
+    return BadRequest(
+        "Your input exceeds the context window of this model. Please adjust your input and try again. The model has "
+        f"room for {window} tokens; the request has {tokens}.",
+        param="input",
+        code=_TOO_LONG,
+    )
+
+
+def answered(
+    upstream: Upstream, material: Material, prompt: Prompt, *, auto: bool
+) -> AsyncGenerator[Sequence[Chunk], None]:
+    """The engine's answer to a prompt; with `auto`, to what is left of its material when the engine finds it too long.
+
+    Raises UpstreamError.
+    """
+    return _shortening(upstream, material, prompt) if auto else upstream.stream(prompt)
+
+
+async def _shortening(
+    upstream: Upstream, material: Material, prompt: Prompt
+) -> AsyncGenerator[Sequence[Chunk], None]:
+    # Each time the older half of the turns that may go is left out. Once a piece of an answer was told nothing is tried
+    # again.
+    for attempt in range(_TRIES):
+        told = False
+        try:
+            async with contextlib.aclosing(upstream.stream(prompt)) as answer:
+                async for chunks in answer:
+                    told = True
+                    yield chunks
+                return
+        except UpstreamError as error:
+            numbers = material.further()
+            if error.code != _TOO_LONG or told or not numbers or attempt == _TRIES - 1:
+                raise
+        material = replace(material, dropped=numbers[(len(numbers) - 1) // 2])
+        log.info("%d turns are left out, as %s finds the context too long", material.dropped, upstream.name)
+        prompt = replace(prompt, fragments=await material.fragments())

@@ -1,0 +1,80 @@
+"""`catena config`: what is set, where it comes from, and whether it can be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from catena.cli.terminal import console, errors, loaded
+from catena.config import SHORT_NAMES, Loaded, masked, variable_of
+from catena.config.problems import Place, spoken
+from catena.config.sources import unheard_of
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The settings.", no_args_is_help=True)
+
+_File = Annotated[Path | None, typer.Option("--config", help="A settings file; by default ./catena.toml.")]
+
+
+@app.command()
+def check(*, config: _File = None) -> None:
+    """Say whether the server would start with these settings; exit with 1 if not."""
+    found = loaded(config)
+    for name, near in unheard_of(os.environ):
+        errors.print(f"[bold yellow]catena:[/] {name} sets nothing. Did you mean {near}?")
+    named = sorted({source.partition(":")[0] for *_, source in found.each() if source != "default"})
+    console.print(f"The settings are good ({', '.join(named) or 'defaults only'}).")
+
+
+@app.command()
+def show(
+    *,
+    config: _File = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default.")] = False,
+) -> None:
+    """Show every setting in force and where it was set. Secrets are masked."""
+    rows = [row for row in _rows(loaded(config)) if not changed or row["source"] != "default"]
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    table = ""
+    for row in rows:
+        name, key = row["table"], row["key"]
+        if name != table:
+            table = name
+            console.print(f"\n[bold]\\[{escape(name)}][/]")
+        source = "" if row["source"] == "default" else f"  [dim]# {escape(row['source'])}[/]"
+        console.print(f"{key} = {escape(_toml(row['value']))}{source}", soft_wrap=True)
+
+
+def _rows(found: Loaded) -> list[dict[str, str]]:
+    rows = []
+    # What stands in no table comes first, as in the file.
+    for place, value, source in sorted(found.each(), key=lambda each: len(each[0]) > 1):
+        rows.append(
+            {
+                "table": spoken(place[:-1]),
+                "key": spoken(place[-1:]),
+                "value": masked(place, value),
+                "source": source,
+                "variable": _variable(place),
+            }
+        )
+    return rows
+
+
+def _variable(place: Place) -> str:
+    return next((name for name, named in SHORT_NAMES.items() if named == place), variable_of(place))
+
+
+def _toml(value: object) -> str:
+    """A value as the file would have it; None, which it has no word for, is told as unset."""
+    # TOML writes texts, numbers, booleans and lists as JSON does.
+    return "(unset)" if value is None else msgspec.json.encode(value).decode()

@@ -1,0 +1,72 @@
+"""A whole context as an engine is to see it, and the same without its oldest turns.
+
+Turns are dropped whole, from the oldest on, and only together with everything that would be left half: never a call
+without its output, never the other way round. What says how to go on stays: the request's instructions, system
+messages, a summary. The new input is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from catena.context.chain import Link, Writer, ancestry, fragments
+from catena.context.ledger import NOTHING_OPEN, OpenCalls
+from catena.wire.response import Item
+
+__all__ = ["Context"]
+
+
+class Context(msgspec.Struct, frozen=True):
+    """`lead`, then the turns of the chain that ends in `link`, then `own`: the fragments of the new input.
+
+    `waiting` are the calls that wait after the new input, `standing` the items of it that stay in force.
+    """
+
+    lead: Sequence[bytes]
+    link: Link | None
+    own: Sequence[bytes]
+    writer: Writer
+    waiting: OpenCalls = NOTHING_OPEN
+    standing: Sequence[Item] = ()
+
+    def turns(self) -> list[Link]:
+        """The turns that are shown, oldest first."""
+        turns: list[Link] = []
+        for each in ancestry(self.link):
+            turns.append(each)
+            if each.begins:
+                break
+        turns.reverse()
+        return turns
+
+    def droppable(self) -> Sequence[int]:
+        """How many of the oldest turns may be dropped together, in growing numbers.
+
+        After each such number no kept output belongs to a dropped call: what waits there waits at the end as well.
+        """
+        numbers: list[int] = []
+        for number, turn in enumerate(self.turns(), start=1):
+            if all(self.waiting.get(call_id) == kind for call_id, kind in turn.open_calls.items()):
+                numbers.append(number)
+        return numbers
+
+    def saved(self, dropped: int) -> int:
+        """How many bytes so many of the oldest turns have."""
+        return sum(len(turn.fragment) for turn in islice(self.turns(), dropped))
+
+    def fragments(self, dropped: int = 0) -> list[bytes]:
+        """The context, rendered, without so many of its oldest turns."""
+        if not dropped:
+            return [*self.lead, *fragments(self.link), *(piece for piece in self.own if piece)]
+        turns = self.turns()
+        standing = [item for turn in turns[:dropped] for item in turn.standing]
+        pieces = [
+            *self.lead,
+            self.writer.render(standing) if standing else b"",
+            *(turn.fragment for turn in turns[dropped:]),
+            *self.own,
+        ]
+        return [piece for piece in pieces if piece]

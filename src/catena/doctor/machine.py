@@ -1,0 +1,61 @@
+"""The port, the clock and the limit on open files."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from catena.config import Config
+from catena.doctor.finding import Finding
+from catena.open_files import open_files_limit
+from catena.server import bind
+
+__all__ = ["examine_machine"]
+
+_BORN: Final = datetime(2026, 11, 1, tzinfo=UTC)
+"""No clock that is right shows an earlier time."""
+
+_ENOUGH: Final = 4096
+
+
+def examine_machine(config: Config) -> Iterator[Finding]:
+    """What there is to say about where the server would run."""
+    yield _port(config)
+    yield _clock()
+    yield from _open_files()
+
+
+def _port(config: Config) -> Finding:
+    place = f"{config.server.host}:{config.server.port}"
+    try:
+        bind(config).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"{place} is in use, perhaps by a Catena that runs already"
+            return Finding("port", "warning", text, "Stop what has it, or set another server.port.")
+        text = f"{place} cannot be bound: {error.strerror or error}"
+        return Finding("port", "failure", text, "Set server.host to an address of this machine.")
+    return Finding("port", "ok", f"{place} is free" if config.server.port else "any free port is taken")
+
+
+def _clock() -> Finding:
+    now = datetime.fromtimestamp(time.time(), UTC)
+    text = f"it is {now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < _BORN:
+        return Finding(
+            "clock", "failure", text, "Set the clock of this machine: ids and retention rest on it."
+        )
+    return Finding("clock", "ok", text)
+
+
+def _open_files() -> Iterator[Finding]:
+    _, most = open_files_limit()
+    text = f"the server may have {most} files open"
+    if most < _ENOUGH:
+        advice = "Raise it: LimitNOFILE= for systemd, --ulimit nofile= for Docker, or ulimit -Hn."
+        yield Finding("open files", "warning", f"{text}; each client and engine connection is one", advice)
+    else:
+        yield Finding("open files", "ok", text)

@@ -1,0 +1,26 @@
+"""The store in PostgreSQL, for any number of servers.
+
+store          the verbs of `Store`
+turns          begun and finished, each by one statement
+leases         who has a run until when, and what its engine sent
+conversations  names for the ends of chains
+outbox         webhooks
+removal        contents that go
+rows           between turns and their rows
+indexing       takes the words of turns behind their commits
+lookback       turns that were stored while nobody took words
+finding        what lists and searches want
+words          as they are looked for
+writer         writes that wait share a transaction
+database       connections, bounded in time
+statements     queries.sql, made ready
+migrating      the tables, as numbered scripts, forward only; schema.sql is what they make
+"""
+
+from __future__ import annotations
+
+from catena.store.postgres.database import DatabaseSettings
+from catena.store.postgres.migrating import migrate
+from catena.store.postgres.store import PostgresStore
+
+__all__ = ["DatabaseSettings", "PostgresStore", "migrate"]

@@ -1,0 +1,71 @@
+"""The tables of a PostgreSQL database, brought up to date by numbered scripts, forward only.
+
+Servers never do that by themselves: several of them, of two versions, may be at work on one database. So they look at
+its version when they start, and say what is to be done.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catena.errors import StoreUnavailable
+from catena.store.postgres.database import Database, DatabaseSettings, Session
+from catena.store.postgres.statements import Q
+from catena.store.sql import load_migrations
+
+__all__ = ["check_schema", "migrate"]
+
+_SCRIPTS: Final = load_migrations("catena.store.postgres")
+
+
+async def migrate(settings: DatabaseSettings) -> tuple[int, int]:
+    """Bring the tables of a database up to date, in one transaction. Returns the versions before and after.
+
+    Raises StoreUnavailable if the database cannot be reached, or is of a newer version than this one knows.
+    """
+    database = await Database.open(settings)
+    try:
+        return await database.patient().transaction(_migrate)
+    finally:
+        await database.close()
+
+
+async def _migrate(session: Session) -> tuple[int, int]:
+    await session.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")
+    await session.execute("LOCK TABLE schema_version")  # whoever else does this at the moment waits
+    before = await _version(session)
+    _check_known(before)
+    for script in _SCRIPTS[before:]:
+        await session.execute(script)
+    await session.fetch(Q["forget_version"], {})
+    await session.fetch(Q["set_version"], {"version": len(_SCRIPTS)})
+    return before, len(_SCRIPTS)
+
+
+async def check_schema(session: Session) -> None:
+    """Raise StoreUnavailable, with what to do, unless the tables are those of this version."""
+    version = await _version(session)
+    _check_known(version)
+    if version < len(_SCRIPTS):
+        tables = (
+            f"has the tables of an older Catena (schema {version})" if version else "has no tables of Catena"
+        )
+        raise StoreUnavailable(
+            f"The database {tables}; this version needs schema {len(_SCRIPTS)}. Run: catena migrate"
+        )
+
+
+async def _version(session: Session) -> int:
+    ((known,),) = await session.fetch(Q["has_version"], {})
+    if not known:
+        return 0
+    rows = await session.fetch(Q["version"], {})
+    return int(rows[0]["version"]) if rows else 0
+
+
+def _check_known(version: int) -> None:
+    if version > len(_SCRIPTS):
+        raise StoreUnavailable(
+            f"The database was migrated by a newer Catena (schema {version}; this one knows {len(_SCRIPTS)}). "
+            "Use that version: catena --version"
+        )

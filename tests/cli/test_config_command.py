@@ -1,0 +1,88 @@
+"""`catena config` as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FILE = """\
+default_upstream = "local"
+
+[server]
+api_key = "sk-topsecret"
+port = 8099
+
+[upstreams.local]
+url = "http://localhost:1/v1"
+"""
+
+
+def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CATENA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "catena", "config", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**clean, "COLUMNS": "60", **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+def test_show_tells_every_setting_with_its_source_and_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text(FILE)
+    shown = config(tmp_path, "show", CATENA_UPSTREAMS__LOCAL__KEY="sk-hidden", CATENA_LOGS__FORMAT="json")
+    assert shown.returncode == 0, shown.stderr
+    assert "sk-" not in shown.stdout
+    for line in (
+        'default_upstream = "local"  # catena.toml:1',
+        "[server]",
+        'host = "127.0.0.1"',
+        "port = 8099  # catena.toml:5",
+        'api_key = "********"  # catena.toml:4',
+        'format = "json"  # CATENA_LOGS__FORMAT',
+        'key = "********"  # CATENA_UPSTREAMS__LOCAL__KEY',
+        "read_only_api_key = (unset)",
+    ):
+        assert line in shown.stdout.splitlines(), line
+
+
+def test_show_has_the_same_for_programs(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text(FILE)
+    shown = config(tmp_path, "show", "--json", "--changed")
+    rows = {f"{row['table']}.{row['key']}": row for row in json.loads(shown.stdout)}
+    assert rows.keys() == {".default_upstream", "server.api_key", "server.port", "upstreams.local.url"}
+    assert rows["server.port"] == {
+        "table": "server",
+        "key": "port",
+        "value": 8099,
+        "source": "catena.toml:5",
+        "variable": "CATENA_PORT",
+    }
+    assert rows["upstreams.local.url"]["variable"] == "CATENA_UPSTREAMS__LOCAL__URL"
+
+
+def test_check_says_where_the_settings_came_from(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text(FILE)
+    checked = config(tmp_path, "check", CATENA_PORT="1", CATENA_HOTS="x")
+    assert checked.returncode == 0
+    assert "The settings are good (CATENA_PORT, catena.toml)" in checked.stdout
+    assert "CATENA_HOTS sets nothing. Did you mean CATENA_HOST?" in checked.stderr
+
+
+def test_check_fails_with_the_line_of_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text(FILE.replace("port =", "prot ="))
+    checked = config(tmp_path, "check")
+    assert checked.returncode == 1
+    assert "catena.toml:5: server.prot: there is no such setting. Did you mean 'port'?" in checked.stderr
+
+
+def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    """It would be a surprise to run with the defaults instead."""
+    checked = config(tmp_path, "check", CATENA_CONFIG="/nowhere/catena.toml")
+    assert checked.returncode == 1
+    assert "/nowhere/catena.toml: No such file" in checked.stderr
