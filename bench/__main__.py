@@ -20,7 +20,7 @@ from catena.server import event_loop
 
 Work: TypeAlias = Callable[[Process], Awaitable[Figures]]
 
-console = Console()
+console = Console(width=140)
 
 
 async def measure(report: Report, name: str, systems: Sequence[Process], work: Work, rounds: int) -> None:
