@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -393,6 +394,18 @@ def event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def _settle_collector() -> None:
+    """What was built until now lives as long as the server: the collector need not go through it again and again.
+
+    Nor so often through the rest, which leaves few cycles: at 64 requests at once that was a fifth of the processor's
+    time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 async def serve(app: App, sockets: Sequence[socket.socket], *, stop_within: float) -> None:
     """Answer until a signal says stop; then give what is under way `stop_within` seconds."""
+    _settle_collector()
     await HttpServer(app, stop_within=stop_within).serve(sockets=list(sockets))
