@@ -75,8 +75,10 @@ costs: $(DEV)
 counts: $(DEV) ## Renew the counts of what the hot paths cost, where that may have grown
 	@$(BIN)/python -m bench.counts --write
 
-bench: $(DEV) ## Speed, as ratios within one run
-	@$(BIN)/python -m bench $(ARGS)
+bench: $(DEV) ## Speed, as ratios within one run: a server, servers on PostgreSQL, a tree in the browser
+	@$(BIN)/python -m bench server $(ARGS)
+	@$(BIN)/python -m bench replicas $(ARGS)
+	@$(BIN)/python -m bench explorer $(ARGS)
 
 bench-rivals: $(DEV) ## The same beside other servers, each in an environment of its own
 	@$(BIN)/python -m bench.rivals $(ARGS)

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import AsyncIterator
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -18,8 +19,6 @@ from catena.errors import CatenaError, Unauthorized
 from catena.upstream.http import HttpClient
 from tests.access.registry_of import Clock, bearer
 from tests.upstream.raw_engine import Peer, raw_engine
-
-jwt = pytest.importorskip("jwt")
 
 SIGNER = ec.generate_private_key(ec.SECP256R1())
 OTHER = ec.generate_private_key(ec.SECP256R1())
