@@ -72,7 +72,8 @@ class Workers:
         """
         for number in _SIGNALS:
             signal.signal(number, lambda *_: self._stop())
-        self._workers = [self._new() for _ in range(self._config.server.workers)]
+        for _ in range(self._config.server.workers):
+            self._begin()
         told = False
         whole = True
         while self._workers:
@@ -86,8 +87,11 @@ class Workers:
                 ready()
         return whole
 
-    def _new(self) -> _Worker:
-        return _Worker(self._config, self._listening)
+    def _begin(self) -> None:
+        worker = _Worker(self._config, self._listening)
+        self._workers.append(worker)
+        if self._stopping:  # the signal came while it was begun, and did not find it
+            worker.process.terminate()
 
     def _ended(self, worker: _Worker) -> bool:
         """Replace a worker, unless all are to stop; False if it never began."""
@@ -98,7 +102,7 @@ class Workers:
             self._stop()
             return False
         log.warning("worker %s ended with %s and is replaced", worker.process.pid, worker.process.exitcode)
-        self._workers.append(self._new())
+        self._begin()
         return True
 
     def _stop(self) -> None:
