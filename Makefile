@@ -8,7 +8,7 @@ RUN := .venv/.ready
 DEV := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve demo test check format types lint docs help-texts compatibility crash crash-replicas fuzz examples costs counts bench bench-rivals clean
+.PHONY: help serve demo test check format types lint docs help-texts compatibility crash crash-replicas fuzz examples costs counts bench bench-day bench-rivals clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,10 +75,11 @@ costs: $(DEV)
 counts: $(DEV) ## Renew the counts of what the hot paths cost, where that may have grown
 	@$(BIN)/python -m bench.counts --write
 
-bench: $(DEV) ## Speed, as ratios within one run: a server, servers on PostgreSQL, a tree in the browser
-	@$(BIN)/python -m bench server $(ARGS)
-	@$(BIN)/python -m bench replicas $(ARGS)
-	@$(BIN)/python -m bench explorer $(ARGS)
+bench: $(DEV) ## Speed, as ratios within one run, in one table; ARGS='--only W3' picks rows
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-day: $(DEV) ## A day in the life of a server, in ten minutes: whether anything grows
+	@$(BIN)/python -m bench day $(ARGS)
 
 bench-rivals: $(DEV) ## The same beside other servers, each in an environment of its own
 	@$(BIN)/python -m bench.rivals $(ARGS)

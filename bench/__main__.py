@@ -1,146 +1,77 @@
-"""`python -m bench [explorer|replicas] [--rounds N] [--quick] [--only W1,W2] [--out FILE]`."""
+"""`python -m bench [PART] [--only W3,growth] [--rounds N] [--quick] [--stored N] [--minutes N] [--out FILE]`.
+
+Without a part, all are measured but the day, into one table.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import resource
+import sys
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
 
-from bench import sockets, workloads
+from bench.catalogue import FULL, QUICK
+from bench.choosing import Choice
+from bench.day import main as live_a_day
+from bench.parts import Asked, explorer, large, replicas, server
 from bench.report import Report
-from bench.systems import Process, catena, engine, floor
-from bench.workloads import Figures
 from catena.server import event_loop
 
-Work: TypeAlias = Callable[[Process], Awaitable[Figures]]
+console = Console(width=170)
 
-console = Console(width=140)
-
-
-async def measure(report: Report, name: str, systems: Sequence[Process], work: Work, rounds: int) -> None:
-    console.print(f"[dim]{name}[/]")
-    for _ in range(rounds):
-        for system in systems:
-            report.add(name, system.name, await work(system))
+PARTS = {"server": server, "large": large, "replicas": replicas, "explorer": explorer}
 
 
-async def at_once(report: Report, rounds: int, scale: int) -> None:
-    """The workloads on an engine that answers at once."""
-    async with contextlib.AsyncExitStack() as stack:
-        direct = await stack.enter_async_context(engine())
-        ours = await stack.enter_async_context(catena(direct))
-        below = await stack.enter_async_context(floor(direct))
-        report.add("W5 start", "catena", {"seconds": ours.started_in, "idle_mb": ours.memory()})
-        report.add("W5 start", "floor", {"seconds": below.started_in, "idle_mb": below.memory()})
-        for stream in (False, True):
-            for width in (1, 16, 64):
-                name = f"W1 stateless {'streamed' if stream else 'plain'} x{width}"
-                count = (400 if width == 1 else 1600) * scale
-
-                async def work(
-                    system: Process, width: int = width, count: int = count, stream: bool = stream
-                ) -> Figures:
-                    return await workloads.stateless(system, at_once=width, requests=count, stream=stream)
-
-                await measure(report, name, [ours, below, direct], work, rounds)
-        await measure(
-            report,
-            "stored creates x16",
-            [ours],
-            lambda system: workloads.stored(system, at_once=16, requests=1600 * scale),
-            rounds,
-        )
-        for width, turns in ((16, 50), (4, 200)):
-            await measure(
-                report,
-                f"W2 chains {width}x{turns}",
-                [ours],
-                lambda system, width=width, turns=turns: workloads.chains(  # type: ignore[misc]  # defaults bind
-                    system, chains_at_once=width, turns=turns
-                ),
-                rounds,
-            )
-        await measure(
-            report, "W2 depth 2x1000", [ours], lambda s: workloads.depth(s, turns=1000), max(1, rounds // 2)
-        )
-        await measure(report, "W4 reads", [ours], lambda s: workloads.reads(s, requests=1600 * scale), rounds)
-        await measure(
-            report,
-            "W6 one connection",
-            [ours],
-            lambda s: sockets.one_connection(s, turns=100 * scale),
-            rounds,
-        )
-        report.add("W5 end", "catena", {"mb": ours.memory()})
-
-
-async def paced(report: Report, rounds: int) -> None:
-    """The workloads on an engine that sends piece by piece, and in bursts."""
-    for streams, deltas, pace, name in (
-        (256, 40, 0.05, "W3 paced x256"),
-        (1000, 40, 0.1, "W3 paced x1000"),
-        (64, 400, 0.0, "W3 burst x64"),
-    ):
-        async with contextlib.AsyncExitStack() as stack:
-            direct = await stack.enter_async_context(engine(deltas=deltas, pace=pace))
-            ours = await stack.enter_async_context(catena(direct))
-            below = await stack.enter_async_context(floor(direct))
-
-            async def work(
-                system: Process, streams: int = streams, deltas: int = deltas, pace: float = pace
-            ) -> Figures:
-                if pace:
-                    return await workloads.paced(system, streams=streams, deltas=deltas)
-                figures = await workloads.stateless(
-                    system, at_once=streams, requests=streams * 4, stream=True
-                )
-                return {"cpu_us": figures["cpu_us"] / deltas}
-
-            await measure(report, f"{name} (a delta)", [ours, below, direct], work, rounds)
-
-
-async def on_postgres(asked: argparse.Namespace) -> None:
-    """Several servers on one PostgreSQL."""
-    from bench import replicas  # needs a driver and a database, which the others do not
-
-    report = Report()
-    await replicas.measure(console, report, rounds=asked.rounds, stored=asked.stored, quick=asked.quick)
-    report.show(console)
-    if asked.out:
-        report.write(asked.out)
-
-
-async def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("what", nargs="?", choices=["server", "explorer", "replicas"], default="server")
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description="Speed, as ratios within one run.")
+    parser.add_argument(
+        "part", nargs="?", choices=[*PARTS, "day"], help="by default all of them, but the day"
+    )
+    parser.add_argument(
+        "--only", type=Choice, default=Choice(""), help="rows whose names begin so: W3,growth"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small counts: to see that it runs")
-    parser.add_argument("--stored", type=int, default=0, help="turns that are there before (replicas)")
+    parser.add_argument("--stored", type=int, help="turns that are there before, for W8 and the replicas")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the day lasts")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
-    asked = parser.parse_args()
-    if asked.what == "explorer":
-        from bench import explorer  # needs a browser, which the others do not
+    return parser.parse_args()
 
-        await explorer.measure(console, asked.rounds)
-        return
-    if asked.what == "replicas":
-        await on_postgres(asked)
-        return
-    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+
+async def main(asked: argparse.Namespace) -> int:
+    """The exit status: 1 where a check failed."""
+    _have_room()
+    if asked.part == "day":
+        return await live_a_day(console, minutes=asked.minutes, out=asked.out)
     report = Report()
-    await at_once(report, asked.rounds, 1 if asked.quick else 4)
-    await paced(report, asked.rounds)
+    wanted = Asked(
+        console=console,
+        report=report,
+        only=asked.only,
+        rounds=asked.rounds,
+        size=QUICK if asked.quick else FULL,
+        stored=asked.stored or (2_000 if asked.quick else 20_000),
+    )
+    for name, part in PARTS.items():
+        if asked.part in (None, name):
+            await part(wanted)
     report.show(console)
     if asked.out:
         report.write(asked.out)
+    return 1 if report.failures else 0
+
+
+def _have_room() -> None:
+    """The generator on the last core, the servers on the first, and as many connections as the machine allows."""
+    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=event_loop) as runner:
-        runner.run(main())
+        sys.exit(runner.run(main(arguments())))

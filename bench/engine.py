@@ -1,15 +1,19 @@
 """The mock engine: a server that answers each request with prepared bytes, as a chat engine or in the Responses API.
 
-`python -m bench.engine PORT [--deltas N] [--pace SECONDS]`. With a pace, the deltas come one by one, so far apart; each
-carries the time of its sending, so that a reader can tell how late it came.
+`python -m bench.engine PORT`. It answers at once and shortly, until `GET /v1/manner?deltas=N&pace=SECONDS` tells it
+otherwise; with `&model=NAME`, only those wait who ask for that model. With a pace, the deltas come one by one, so far
+apart; each carries the time of its sending, so that a reader can tell how late it came. `GET /v1/seen` tells how many
+turns the longest prompt had since that was last asked: what an engine is not sent, the system in front of it forgot.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
+import sys
 import time
+import urllib.parse
+from typing import Any
 
 import msgspec
 import uvloop
@@ -29,7 +33,7 @@ END = b"0\r\n\r\n"
 NUMBER = "0" * 24
 """Every answer has another number in its place: some systems keep the ids that an engine gives."""
 
-ITEM = {
+ITEM: dict[str, Any] = {
     "id": f"msg_{NUMBER}",
     "type": "message",
     "role": "assistant",
@@ -43,7 +47,7 @@ USAGE = {
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 12,
 }
-RESPONSE = {
+RESPONSE: dict[str, Any] = {
     "id": f"resp_{NUMBER}",
     "object": "response",
     "created_at": 1,
@@ -81,9 +85,9 @@ def event(kind: str, **more: object) -> bytes:
 def response_stream(deltas: int) -> bytes:
     """The events of a response, as a Responses server sends them."""
     begun = {**RESPONSE, "status": "in_progress", "output": [], "usage": None}
-    part = ITEM["content"][0]  # type: ignore[index]  # a list of parts
+    part = ITEM["content"][0]
     where = {"item_id": f"msg_{NUMBER}", "output_index": 0, "content_index": 0}
-    events = [
+    events: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": begun}),
         ("response.in_progress", {"response": begun}),
         ("response.output_item.added", {"output_index": 0, "item": {**ITEM, "content": []}}),
@@ -110,24 +114,44 @@ NUMBERS = itertools.count()
 LISTING = whole(MODELS)
 
 
+class Manner:
+    """How all answers are given, prepared: of so many deltas, at once or paced. And what was asked last."""
+
+    def __init__(self) -> None:
+        self.longest = b""
+        self.change(b"deltas=2&pace=0")
+
+    def change(self, query: bytes) -> None:
+        """Do as `deltas=N&pace=SECONDS` says, from the next request on; with `&model=NAME`, pace only that model."""
+        wanted = dict(urllib.parse.parse_qsl(query.decode()))
+        self.paced_model = f'"{wanted["model"]}"'.encode() if "model" in wanted else b""
+        deltas = int(wanted["deltas"])
+        self.deltas = deltas
+        self.pace = float(wanted["pace"])
+        self.whole = HEAD + chunk(b"".join(delta(b"word ") for _ in range(deltas)) + FINISH) + END
+        self.stream = HEAD + chunk(response_stream(deltas)) + END
+
+    def turns(self) -> int:
+        """How many turns the longest request had since this was last asked."""
+        body, self.longest = self.longest, b""
+        return body.count(b'"role":"user"') + body.count(b'"role": "user"')
+
+
 class Engine(asyncio.Protocol):
     """Answers whatever is asked, as soon as it was asked whole."""
 
-    def __init__(self, deltas: int, pace: float) -> None:
-        self._whole = HEAD + chunk(b"".join(delta(b"word ") for _ in range(deltas)) + FINISH) + END
-        self._stream = HEAD + chunk(response_stream(deltas)) + END
-        self._deltas = deltas
-        self._pace = pace
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
         self._read = bytearray()
-        self._telling: asyncio.Task[None] | None = None
+        self._due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
         self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]  # uvloop's has no such base
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
+        if self._due is not None:
+            self._due.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -142,42 +166,43 @@ class Engine(asyncio.Protocol):
                 return
             body = bytes(self._read[head_end + 4 : head_end + 4 + length])
             del self._read[: head_end + 4 + length]
-            if self._pace:
-                self._telling = asyncio.ensure_future(self._tell())
+            if length > len(self._manner.longest):
+                self._manner.longest = body
+            if self._manner.pace and length and self._manner.paced_model in body:
+                self._transport.write(HEAD)
+                self._tell(asyncio.get_running_loop().time(), 0)
             else:
                 self._transport.write(self._answer(head, body))
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         path = head.split(b" ", 2)[1]
         if path.endswith(b"/chat/completions"):
-            return self._whole
+            return self._manner.whole
         if path.endswith(b"/responses"):
-            answer = self._stream if b'"stream":true' in body.replace(b" ", b"") else PLAIN
+            answer = self._manner.stream if b'"stream":true' in body.replace(b" ", b"") else PLAIN
             return answer.replace(NUMBER.encode(), b"%024d" % next(NUMBERS))
+        if path.endswith(b"/seen"):
+            return whole(self._manner.turns())
+        if b"/manner?" in path:
+            self._manner.change(path.partition(b"?")[2])
         return LISTING
 
-    async def _tell(self) -> None:
-        self._transport.write(HEAD)
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for number in range(self._deltas):
-            await asyncio.sleep(begun + number * self._pace - loop.time())
-            self._transport.write(chunk(delta(b"@%d@" % time.time_ns())))
-        self._transport.write(chunk(FINISH) + END)
+    def _tell(self, begun: float, number: int) -> None:
+        """Send a delta, and have the next one sent when it is due."""
+        if number == self._manner.deltas:
+            self._transport.write(chunk(FINISH) + END)
+            return
+        self._transport.write(chunk(delta(b"@%d@" % time.time_ns())))
+        due = begun + (number + 1) * self._manner.pace
+        self._due = asyncio.get_running_loop().call_at(due, self._tell, begun, number + 1)
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--deltas", type=int, default=2)
-    parser.add_argument("--pace", type=float, default=0.0)
-    asked = parser.parse_args()
+async def main(port: int) -> None:
+    manner = Manner()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Engine(asked.deltas, asked.pace), "127.0.0.1", asked.port, backlog=2048
-    )
+    server = await loop.create_server(lambda: Engine(manner), "127.0.0.1", port, backlog=2048)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(int(sys.argv[1])))

@@ -15,6 +15,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 
+from bench.report import Report
 from catena.upstream.scripted import ScriptedUpstream
 from tests.explorer.sample import answering, grow_large
 from tests.running import running_server
@@ -60,8 +61,9 @@ _PAN = """async () => {
 }"""
 
 
-async def measure(console: Console, rounds: int) -> None:
-    """Print the medians."""
+async def measure(console: Console, report: Report, rounds: int) -> None:
+    """Add the rows of the explorer to the report."""
+    console.print(f"[dim]explorer: a tree of {_TURNS} turns[/]")
     with tempfile.TemporaryDirectory() as folder:
         engine = ScriptedUpstream(answering)
         async with running_server(Path(folder) / "catena.sqlite3", engine=engine) as server:
@@ -70,29 +72,32 @@ async def measure(console: Console, rounds: int) -> None:
                 browser = await playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--no-sandbox"]
                 )
-                await _report(console, browser, f"{server.url}/#/{root}", rounds)
+                await _look(report, browser, f"{server.url}/#/{root}", rounds)
                 await browser.close()
 
 
-async def _report(console: Console, browser: Browser, address: str, rounds: int) -> None:
-    cold, warm, layout, frames = [], [], [], []
+async def _look(report: Report, browser: Browser, address: str, rounds: int) -> None:
+    name = f"explorer: {_TURNS} turns, 40 branches"
     for _ in range(rounds):
         context = await browser.new_context(viewport={"width": 1440, "height": 900})
         page = await context.new_page()
-        cold.append(await _opened(page, address))
+        usable = await _opened(page, address)
         await page.goto("about:blank")
-        warm.append(await _opened(page, address))
-        layout.append(await page.evaluate(_LAYOUT, _TURNS))
+        usable_again = await _opened(page, address)
+        layout = await page.evaluate(_LAYOUT, _TURNS)
         await page.get_by_role("button", name="Overview").click()
         await page.get_by_role("button", name="Unfold all").click()
-        frames += await page.evaluate(_PAN)
+        frames = await page.evaluate(_PAN)
         await context.close()
-    console.print(f"[bold]{_TURNS} turns, 40 branches[/], medians of {rounds} rounds, in milliseconds")
-    console.print(f"  usable, first visit        {statistics.median(cold):8.0f}")
-    console.print(f"  usable, files kept         {statistics.median(warm):8.0f}")
-    console.print(f"  layout of the whole tree   {statistics.median(layout):8.2f}")
-    console.print(f"  a frame while it moves     {statistics.median(frames):8.1f}")
-    console.print(f"  the slowest of 100 frames  {statistics.quantiles(frames, n=100)[98]:8.1f}")
+        figures = {
+            "ms_usable_first": usable,
+            "ms_usable_files_kept": usable_again,
+            "ms_layout": float(layout),
+            "ms_frame_p50": statistics.median(frames),
+            "ms_frame_p99": statistics.quantiles(frames, n=100)[98],
+        }
+        report.add(name, "catena", figures)
+        report.noise.look()
 
 
 async def _opened(page: Page, address: str) -> float:

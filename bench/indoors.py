@@ -21,9 +21,11 @@ from catena.store.sqlite import SqliteStore
 from catena.upstream.chat import ChatUpstream
 from catena.upstream.routing import Route, Router
 from catena.web.app import App
+from catena.web.line import LINE
 
 __all__ = ["Indoors", "indoors"]
 
+_STAYS: Final = contextlib.nullcontext()
 _A_DELTA: Final = b"response.output_text.delta"
 _WHOLE: Final = (HEAD + chunk(delta(b"word ") + delta(b"word ") + FINISH) + END,)
 
@@ -77,13 +79,14 @@ class Indoors:
             ],
         }
         exchange = _Exchange(body, self._engine)
+        scope["extensions"] = {LINE: exchange}
         await self._app(scope, exchange.receive, exchange.send)
         assert exchange.status == 200, (exchange.status, exchange.told)
         return b"".join(exchange.told)
 
 
 class _Exchange:
-    """One request and its reply, from the web server's side."""
+    """One request and its reply, from the web server's side; its own line, too."""
 
     def __init__(self, body: bytes, engine: _Engine) -> None:
         self.status = 0
@@ -98,6 +101,13 @@ class _Exchange:
         if body is None:
             await self._gone  # the client stays
         return {"type": "http.request", "body": body, "more_body": False}
+
+    def watch(self, callback: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+        return _STAYS
+
+    async def reply(self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status = status
+        self.told.append(body)
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -31,11 +31,11 @@ _PARTS: Final[Mapping[str, frozenset[str]]] = {
     "planning": frozenset(
         {
             *("planning", "questions", "context", "bounds", "attachments", "prompts", "vault", "incoming"),
-            *("history", "prefix", "orders"),
+            *("history", "prefix", "orders", "pages"),
         }
     ),
     "run": frozenset(
-        {"run", "runs", "fold", "compose", "feed", "forms", "run_log", "journal", "tally", "chunks"}
+        {"run", "runs", "fold", "compose", "whole", "feed", "forms", "run_log", "journal", "tally", "chunks"}
     ),
     "engine": frozenset({"upstream"}),
     "events": frozenset({"sse"}),

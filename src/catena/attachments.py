@@ -99,8 +99,6 @@ class Attachments:
         `own` are the items of the new input, which are among them. Its faults are told by their places, or, with
         `place`, by that. Raises BadRequest for what is not there or cannot be shown, or StoreUnavailable.
         """
-        if Draft not in set(map(type, fragments)):
-            return list(fragments)
         drafts = [fragment for fragment in fragments if type(fragment) is Draft]
         gathering = _Gathering(
             self._contents, project, reader, left=self._max_bytes, fetch_images=self._fetch_images

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +17,10 @@ from msgspec.structs import replace
 
 from catena.chunks import Chunk
 from catena.context.estimate import estimated_tokens
+from catena.context.media import Draft
 from catena.context.prompting import Context
 from catena.errors import BadRequest, UpstreamError
+from catena.taps import Tapped
 from catena.upstream import Prompt, Upstream
 from catena.wire.request import CreateRequest
 
@@ -53,7 +55,8 @@ class Material(msgspec.Struct, frozen=True):
 
     async def fragments(self) -> list[bytes]:
         """As they can be sent. Raises BadRequest for attachments that cannot be put in."""
-        return await self.fill(self.context.fragments(self.dropped))
+        fragments = self.context.fragments(self.dropped)
+        return await self.fill(fragments) if Draft in set(map(type, fragments)) else fragments
 
     def further(self) -> Sequence[int]:
         """How many turns may be left out beyond those that are."""
@@ -151,10 +154,11 @@ def _room(options: Mapping[str, Any], window: int) -> int:
 
 
 def _bytes_of(prompt: Prompt) -> int:
-    size = sum(map(len, prompt.fragments))
-    for name in ("tools", "instructions"):
-        if prompt.options.get(name):
-            size += len(_encode(prompt.options[name]))
+    size, options = sum(map(len, prompt.fragments)), prompt.options
+    if tools := options.get("tools"):
+        size += len(_encode(tools))
+    if instructions := options.get("instructions"):
+        size += len(_encode(instructions))
     return size
 
 
@@ -170,7 +174,7 @@ def _too_long(tokens: int, window: int) -> BadRequest:
 
 def answered(
     upstream: Upstream, material: Material, prompt: Prompt, *, auto: bool
-) -> AsyncGenerator[Sequence[Chunk], None]:
+) -> Tapped[Sequence[Chunk]]:
     """The engine's answer to a prompt; with `auto`, to what is left of its material when the engine finds it too long.
 
     Raises UpstreamError.
@@ -178,9 +182,7 @@ def answered(
     return _shortening(upstream, material, prompt) if auto else upstream.stream(prompt)
 
 
-async def _shortening(
-    upstream: Upstream, material: Material, prompt: Prompt
-) -> AsyncGenerator[Sequence[Chunk], None]:
+async def _shortening(upstream: Upstream, material: Material, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
     # Each time the older half of the turns that may go is left out. Once a piece of an answer was told nothing is tried
     # again.
     for attempt in range(_TRIES):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,7 @@ from catena.errors import CatenaError, UpstreamError
 from catena.fold import Fold
 from catena.ids import TurnIds
 from catena.planning import Plan
+from catena.taps import Tapped
 from catena.tool_shapes import is_call
 from catena.upstream import CHAT_DIALECTS, Prompt
 from catena.wire.response import Item
@@ -46,16 +47,14 @@ _REQUEST: Final = (
 _encode = msgspec.json.Encoder().encode
 
 
-async def compacted(plan: Plan) -> AsyncGenerator[Sequence[Chunk], None]:
+async def compacted(plan: Plan) -> Tapped[Sequence[Chunk]]:
     """The answer to a trigger: the compaction of the context that came with it. Raises UpstreamError."""
     yield [ItemStarted(_item("")), ItemEvent("response.compaction.compacting", {})]
     sealed, usage = await summed_up(plan, ())
     yield [ItemDone(_item(sealed)), usage, Finish("stop")]
 
 
-async def compacting(
-    plan: Plan, answer: AsyncGenerator[Sequence[Chunk], None], threshold: int
-) -> AsyncGenerator[Sequence[Chunk], None]:
+async def compacting(plan: Plan, answer: Tapped[Sequence[Chunk]], threshold: int) -> Tapped[Sequence[Chunk]]:
     """An answer, and behind it a compaction if the context has grown to `threshold` tokens with it.
 
     If that fails, the answer stands as it is, and the next one tries again.

@@ -26,9 +26,13 @@ __all__ = [
     "OpenMessage",
     "OpenReasoning",
     "PassedOnItem",
+    "message_item",
 ]
 
 ItemStatus: TypeAlias = Literal["completed", "incomplete"]
+
+_NO_LOGPROBS: Final[list[dict[str, Any]]] = []
+"""The same for every delta that has none, as there are thousands of them."""
 
 
 class Counter:
@@ -55,6 +59,11 @@ class OpenItem(Protocol):
     def partial(self) -> Item: ...
 
 
+def message_item(item_id: str, status: str, content: list[dict[str, Any]]) -> Item:
+    """What an assistant says."""
+    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": content}
+
+
 class OpenMessage:
     """An assistant message: text parts and refusal parts, one open at a time."""
 
@@ -70,13 +79,7 @@ class OpenMessage:
         self._annotations: list[dict[str, Any]] = []
 
     def _item(self, status: str, content: list[dict[str, Any]]) -> Item:
-        item = {
-            "id": self._id,
-            "type": "message",
-            "status": status,
-            "role": "assistant",
-            "content": content,
-        }
+        item = message_item(self._id, status, content)
         if self._phase is not None:
             item["phase"] = self._phase
         return item
@@ -101,15 +104,16 @@ class OpenMessage:
     def text(self, chunk: TextDelta) -> list[ev.Event]:
         events = [] if self._kind == "output_text" else self._open_part("output_text")
         self._pieces.append(chunk.text)
-        logprobs = chunk.logprobs or []
-        self._logprobs += logprobs
+        logprobs = chunk.logprobs
+        if logprobs:
+            self._logprobs += logprobs
         events.append(
             ev.TextDeltaEvent(
                 item_id=self._id,
                 output_index=self.index,
                 content_index=len(self._parts),
                 delta=chunk.text,
-                logprobs=logprobs,
+                logprobs=logprobs or _NO_LOGPROBS,
                 sequence_number=self._counter.take(),
             )
         )

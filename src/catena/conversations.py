@@ -40,7 +40,8 @@ class Conversations:
 
     async def create(self, project: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
         """A new one, which begins with `items`. Raises BadRequest, or NotFound for an item reference."""
-        ids = TurnIds.new(new_tree(), int(self._clock()))
+        now = int(self._clock())
+        ids = TurnIds.new(new_tree(now), now)
         given = await dereferenced(self._store, project, normalise_input(items))
         admit_part(None, given)
         first = self._turn(project, ids, [identified(item, ids) for item in given])

@@ -16,6 +16,7 @@ from typing import Any, Final
 from openai import APIStatusError
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from catena import OpenAI
@@ -39,7 +40,10 @@ class Family:
         self._nodes: dict[str, Tree] = {}
 
     def add(self, turn: Any, question: str, answer: str, parent: str | None = None) -> None:
-        label = f"[bold]{escape(question)}[/] → {escape(answer)}  [dim]{turn.model} {turn.id[:18]}…[/]"
+        label = Text.from_markup(
+            f"[bold]{escape(question)}[/] → {escape(answer)}  [dim]{turn.model} {turn.id[:18]}…[/]"
+        )
+        label.no_wrap, label.overflow = True, "ellipsis"
         if parent is None:
             self._nodes[turn.id] = Tree(label)
             self._roots.append(self._nodes[turn.id])

@@ -11,7 +11,7 @@ terminal event is a step of its own, so that the caller can commit the response 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -42,10 +42,12 @@ from catena.compose import (
     OpenMessage,
     OpenReasoning,
     PassedOnItem,
+    message_item,
 )
 from catena.errors import CatenaError
 from catena.ids import TurnIds, item_prefix
 from catena.tool_shapes import SHAPES
+from catena.whole import whole_text
 from catena.wire import events as ev
 from catena.wire.response import (
     IncompleteDetails,
@@ -77,6 +79,8 @@ _TERMINAL_EVENTS: Final[dict[str, type[ev.Completed | ev.Incomplete]]] = {
     "incomplete": ev.Incomplete,
 }
 
+_OFFERED: Final = Offered()
+
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -86,21 +90,22 @@ class Fold:
     `response` is what clients would read at this moment.
     """
 
+    _message: OpenMessage | None = None
+    _reasoning: OpenReasoning | None = None
+    _passed: PassedOnItem | None = None
+    _called = False
+    _phase: str | None = None
+    _reason: str | None = None
+    _error: CatenaError | None = None
+
     def __init__(self, response: Response, ids: TurnIds) -> None:
         self._response = response
         self._ids = ids
-        self._offered = Offered()
+        self._offered = _OFFERED
         self._counter = Counter()
         self._output: list[Item | None] = []
-        self._message: OpenMessage | None = None
-        self._reasoning: OpenReasoning | None = None
-        self._passed: PassedOnItem | None = None
         self._calls: dict[int, OpenCall | HeldCall] = {}
         self._closed_calls: set[int] = set()
-        self._called = False
-        self._phase: str | None = None
-        self._reason: str | None = None
-        self._error: CatenaError | None = None
 
     # What the caller may ask at any moment
 
@@ -177,6 +182,28 @@ class Fold:
             events += self._close_all("completed")
         self._settle("completed", completed_at=now)
         return events
+
+    def whole(self, chunks: Sequence[Chunk], now: int) -> bool:
+        """An answer of which nobody heard anything, and nobody will hear but the response: all of it at once.
+
+        It makes no events. Only for one of nothing but text; for any other, False: it is to be fed.
+        """
+        answer = whole_text(chunks)
+        if answer is None:
+            return False
+        self._reason = answer.reason
+        incomplete = _INCOMPLETE.get(answer.reason)
+        status: ItemStatus = "incomplete" if incomplete else "completed"
+        self._check_move(status)
+        self._response = replace(
+            self._response,
+            status=status,
+            output=[message_item(self._ids.item("msg_"), status, [answer.content])],
+            usage=None if answer.usage is None else _usage_of(answer.usage),
+            completed_at=None if incomplete else now,
+            incomplete_details=IncompleteDetails(incomplete) if incomplete else None,
+        )
+        return True
 
     def prepare(self, now: int) -> None:
         """Nothing is to be produced: the response is complete as it is."""
@@ -315,14 +342,7 @@ class Fold:
         return events + self._close_all("completed")
 
     def _usage(self, chunk: UsageReport) -> list[ev.Event]:
-        usage = Usage(
-            input_tokens=chunk.input_tokens,
-            output_tokens=chunk.output_tokens,
-            total_tokens=chunk.input_tokens + chunk.output_tokens,
-            input_tokens_details=InputTokensDetails(chunk.cached_tokens, chunk.cache_write_tokens),
-            output_tokens_details=OutputTokensDetails(chunk.reasoning_tokens),
-        )
-        self._response = replace(self._response, usage=usage)
+        self._response = replace(self._response, usage=_usage_of(chunk))
         return []
 
     def _finish(self, chunk: Finish) -> list[ev.Event]:
@@ -465,9 +485,12 @@ class Fold:
         return [item for item in output if item is not None]
 
     def _move(self, status: ResponseStatus) -> None:
+        self._check_move(status)
+        self._response = replace(self._response, status=status)
+
+    def _check_move(self, status: ResponseStatus) -> None:
         if status not in TRANSITIONS[self._response.status]:
             raise ValueError(f"a response that is {self._response.status} cannot become {status}")
-        self._response = replace(self._response, status=status)
 
     def _settle(self, status: ResponseStatus, **changes: object) -> None:
         """Move to a terminal status. A response that ended but could not be committed may still fail."""
@@ -478,6 +501,16 @@ class Fold:
             )
         self._move(status)
         self._response = replace(self._response, output=output, **changes)
+
+
+def _usage_of(report: UsageReport) -> Usage:
+    return Usage(
+        input_tokens=report.input_tokens,
+        output_tokens=report.output_tokens,
+        total_tokens=report.input_tokens + report.output_tokens,
+        input_tokens_details=InputTokensDetails(report.cached_tokens, report.cache_write_tokens),
+        output_tokens_details=OutputTokensDetails(report.reasoning_tokens),
+    )
 
 
 def _response_error_code(error: CatenaError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from catena.errors import UpstreamError
 from catena.fold import Fold
 from catena.ids import TurnIds
 from catena.planning import Plan
+from catena.taps import Tapped
 from catena.thoughts import sealing
 from catena.upstream import CHAT_DIALECTS, Prompt
 from catena.wire.schemas import mismatch
@@ -35,23 +36,21 @@ log = logging.getLogger("catena.runs")
 _encode = msgspec.json.Encoder().encode
 
 
-def answer_to(plan: Plan) -> AsyncGenerator[Sequence[Chunk], None]:
+def answer_to(plan: Plan) -> Tapped[Sequence[Chunk]]:
     """The engine's answer to a plan: as it comes, or as a whole that was tried again where it had to be."""
     if plan.compacts:
         return compacted(plan)
-    told = plan.request.stream or plan.background
-    if plan.question.form is None or plan.question.form.__struct_config__.tag == "text" or told:
+    form, compact_at = plan.question.form, plan.question.compact_at
+    if form is None or form.__struct_config__.tag == "text" or plan.request.stream or plan.background:
         answer = _asked(plan, plan.prompt)
     else:
-        answer = _repaired(plan, plan.question.form)
+        answer = _repaired(plan, form)
     if _seals(plan):
         answer = sealing(answer, lambda text: plan.vault.seal(plan.project, Thought(text)))
-    return answer if plan.question.compact_at is None else compacting(plan, answer, plan.question.compact_at)
+    return answer if compact_at is None else compacting(plan, answer, compact_at)
 
 
-async def _called(
-    answer: AsyncGenerator[Sequence[Chunk], None], name: str
-) -> AsyncGenerator[Sequence[Chunk], None]:
+async def _called(answer: Tapped[Sequence[Chunk]], name: str) -> Tapped[Sequence[Chunk]]:
     """The answer of an engine that writes the input of a tool, as the call of that."""
     began = False
     async with contextlib.aclosing(answer) as pieces:
@@ -60,14 +59,10 @@ async def _called(
             began = began or any(isinstance(chunk, TextDelta) for chunk in chunks)
 
 
-def _asked(plan: Plan, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
-    answer = _streamed(plan, prompt)
-    return answer if plan.question.sole is None else _called(answer, plan.question.sole)
-
-
-def _streamed(plan: Plan, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
-    auto = plan.request.truncation == "auto"
-    return answered(plan.upstream, plan.question.material, prompt, auto=auto)
+def _asked(plan: Plan, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
+    question, auto = plan.question, plan.request.truncation == "auto"
+    answer = answered(plan.upstream, question.material, prompt, auto=auto)
+    return answer if question.sole is None else _called(answer, question.sole)
 
 
 def _seals(plan: Plan) -> bool:
@@ -92,7 +87,7 @@ def _fault(form: TextFormat, fold: Fold) -> str | None:
     return None if answer is None else mismatch(form, answer)
 
 
-async def _repaired(plan: Plan, form: TextFormat) -> AsyncGenerator[Sequence[Chunk], None]:
+async def _repaired(plan: Plan, form: TextFormat) -> Tapped[Sequence[Chunk]]:
     chunks = await _whole(plan, plan.prompt)
     trial = Fold(plan.response, TurnIds.of(plan.response.id))
     trial.feed([*plan.offer.chunks, *chunks])

@@ -27,7 +27,7 @@ from catena.wire.request import CreateRequest
 from catena.wire.response import Item
 from catena.wire.tools import Tool
 
-__all__ = ["RENDERINGS", "History", "Rendering", "chain_turns"]
+__all__ = ["RENDERINGS", "History", "Rendering", "chain_turns", "removed_by"]
 
 
 class Rendering(msgspec.Struct, frozen=True):
@@ -86,11 +86,17 @@ class History:
         self._store = store
         self._cache = cache
         self._removals: dict[str, int] = {}
+        self._writers: dict[tuple[str, Dialect], Writer] = {}
         self.vault = vault or Vault(Seals())
 
     def writer(self, project: str, dialect: Dialect) -> Writer:
         """How the contexts of a project are written down in a dialect."""
-        return RENDERINGS[dialect].writer(self.vault.opener(project), reads_all=dialect == "responses")
+        writer = self._writers.get((project, dialect))
+        if writer is None:
+            opener = self.vault.opener(project)
+            writer = RENDERINGS[dialect].writer(opener, reads_all=dialect == "responses")
+            self._writers[project, dialect] = writer
+        return writer
 
     async def resolve(self, project: str, turn_id: str, dialect: Dialect) -> Link | None:
         """The chain that ends in `turn_id`; None if nothing is left of it.
@@ -161,9 +167,17 @@ class History:
             self._cache.put(project, tree, dialect, link)
         return link
 
-    def extend(self, project: str, parent: Link | None, turn: ChainTurn, dialect: Dialect) -> None:
-        """Keep the link of a turn that was just committed below `parent`."""
-        link = link_turn(parent, turn, self.writer(project, dialect))
+    def extend(
+        self,
+        project: str,
+        parent: Link | None,
+        turn: ChainTurn,
+        dialect: Dialect,
+        *,
+        written: bytes | None = None,
+    ) -> None:
+        """Keep the link of a turn that was just committed below `parent`; `written` is its input, written down."""
+        link = link_turn(parent, turn, self.writer(project, dialect), written)
         tree = tree_of(turn.id)
         assert tree is not None
         self._cache.put(project, tree, dialect, link)
@@ -193,10 +207,20 @@ def chain_turns(turns: Sequence[Turn]) -> Sequence[ChainTurn]:
     return without_removed([_chain_turn(turn) for turn in turns])
 
 
+def removed_by(turn: Turn) -> Sequence[str]:
+    """The ids of the earlier items that a turn takes out of a conversation."""
+    if turn.door != "conversation" or turn.deleted:
+        return ()
+    return _decode_removal(turn.fields).removed
+
+
 def _chain_turn(turn: Turn) -> ChainTurn:
     if turn.deleted:
         return ChainTurn(turn.id, turn.model, (), (), deleted=True)
-    removed = _decode_removal(turn.fields).removed if turn.door == "conversation" else ()
     return ChainTurn(
-        turn.id, turn.model, _decode_items(turn.input), _decode_items(turn.output), removed=removed
+        turn.id,
+        turn.model,
+        _decode_items(turn.input),
+        _decode_items(turn.output),
+        removed=removed_by(turn),
     )

@@ -1,6 +1,8 @@
 """Identifiers: `<prefix>_` + 16 hex tree key + `00` + 8 hex unix seconds + 24 hex.
 
 Every response, item and conversation of a tree shares the tree key, so an id alone says where its tree lives.
+The key begins with the day on which the tree began, in 3 digits, which 4,096 days later begin again: so keys grow
+with time, and old trees stand together. Nothing depends on it; keys of other origins may begin with anything.
 The last 24 digits are 20 random ones, drawn once for each turn, and 4 that number the ids of that turn: 0000 is
 the response itself, 0001 its first item. So an item's id names its turn, and needs no index of its own.
 
@@ -16,7 +18,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["TurnIds", "is_well_formed", "item_home", "item_prefix", "new_tree", "tree_of"]
+__all__ = ["DAY", "RING", "TurnIds", "is_well_formed", "item_home", "item_prefix", "new_tree", "tree_of"]
+
+DAY: Final = 86_400
+"""Seconds."""
+
+RING: Final = 4096
+"""Days after which tree keys begin again."""
 
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS: Final = re.compile(r"[a-z]+[_-]([0-9a-f]{16})00[0-9a-f]{8}[0-9a-f]{24}")
@@ -39,9 +47,9 @@ _PREFIXES: Final = {
 }
 
 
-def new_tree() -> str:
-    """A fresh tree key: 16 hex digits from the operating system's randomness."""
-    return os.urandom(8).hex()
+def new_tree(now: float) -> str:
+    """A fresh key for a tree that begins at `now` (unix seconds): its day, and 52 bits of the system's randomness."""
+    return f"{int(now) // DAY % RING:03x}{os.urandom(7).hex()[1:]}"
 
 
 class TurnIds:

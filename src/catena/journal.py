@@ -80,7 +80,8 @@ def record(events: Iterable[ev.Event]) -> bytes:
         if kind is None:
             ops += _operation(event, output)
             continue
-        place = (kind, event.output_index, _part_of(event))  # type: ignore[union-attr]  # the deltas all have one
+        part = event.content_index if type(event) is ev.TextDeltaEvent else _part_of(event)
+        place = (kind, event.output_index, part)  # type: ignore[union-attr]  # the deltas all have one
         if place != target:
             ops += (_TELL, *place)
             target = place

@@ -18,6 +18,7 @@ from catena.context.ledger import answering
 from catena.context.offer import Offer
 from catena.context.prompting import Context
 from catena.context.sealed import opened
+from catena.context.view import is_talk
 from catena.errors import BadRequest, ConversationLocked, ConversationNotFound, NotFound
 from catena.history import History
 from catena.ids import TurnIds, new_tree, tree_of
@@ -65,9 +66,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     generates: bool = True
     """Whether the engine is asked; else the turn is complete with its input."""
 
-    @property
-    def request(self) -> CreateRequest:
-        return self.order.request
+    # What follows from the rest, and is asked for many times.
+    request: CreateRequest
+    stored: bool
+    background: bool
+    announced: bool
+    """Whether the client hears of the response before it is finished, so that its row must exist before."""
+    begun_first: bool
+    """Whether its row must exist before its end: its client hears of it, or it holds a conversation."""
 
     @property
     def prompt(self) -> Prompt:
@@ -81,24 +87,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def compacts(self) -> bool:
         """Whether the context is to be compacted here, and no answer made."""
         return self.upstream.dialect in CHAT_DIALECTS and compacts(self.items)
-
-    @property
-    def stored(self) -> bool:
-        return self.response.store
-
-    @property
-    def background(self) -> bool:
-        return self.response.background
-
-    @property
-    def announced(self) -> bool:
-        """Whether the client hears of the response before it is finished, so that its row must exist before."""
-        return self.stored and bool(self.request.stream or self.background)
-
-    @property
-    def begun_first(self) -> bool:
-        """Whether its row must exist before its end: its client hears of it, or it holds a conversation."""
-        return self.announced or (self.stored and self.request.conversation is not None)
 
     def turn(self, response: Response, cuts: bytes = b"") -> Turn:
         """The row of this turn in the state of `response`."""
@@ -170,17 +158,17 @@ class Planner:
             link, tip = await self._conversed(project, request, upstream)
         else:
             link, tip = await self._link(project, request, upstream, recollection), None
-        items = await dereferenced(self._store, project, normalise_input(request.input))
-        if order.door == "chat" and link is not None:
-            items = answering(link.open_calls, items)
-        self._history.vault.check(project, items, engine_reads=upstream.dialect not in CHAT_DIALECTS)
+        items: Sequence[Item] = normalise_input(request.input)
+        talk = is_talk(items)
+        if not talk:
+            items = await self._looked_through(project, order, link, items, upstream)
         admit(link, items)
-        inside = opened(items, self._history.vault.opener(project))
-        tools = context_tools(order, link, inside)
+        inside = items if talk else opened(items, self._history.vault.opener(project))
+        tools = context_tools(order, link, () if talk else inside)
         require_tool_choice(request, tools)
         now = int(self._clock())
         tree = tree_of(request.conversation_id or request.previous_response_id or "")
-        ids = TurnIds.new(tree or new_tree(), now)
+        ids = TurnIds.new(tree or new_tree(now), now)
         items = [identified(item, ids) for item in items]
         status: ResponseStatus = "queued" if request.background else "in_progress"
         response = echo(request, response_id=ids.turn(_PREFIX[order.door]), created_at=now, status=status)
@@ -193,6 +181,7 @@ class Planner:
             tools=tools,
             tree=ids.tree,
             served=served,
+            talk=talk,
         )
         question = await self._questions.put(place, bounded=bounded)
         return Plan(
@@ -203,16 +192,27 @@ class Planner:
             ids=ids,
             upstream=upstream,
             question=question,
-            response=_with_removals(response, link, items, question.material.context),
+            response=_with_removals(response, link, () if talk else items, question.material.context),
             vault=self._history.vault,
             tip=tip,
+            **_kept(request, response),
         )
+
+    async def _looked_through(
+        self, project: str, order: Order, link: Link | None, items: Sequence[Item], upstream: Upstream
+    ) -> Sequence[Item]:
+        """New input with what its references mean; what is sealed in it was checked."""
+        items = await dereferenced(self._store, project, items)
+        if order.door == "chat" and link is not None:
+            items = answering(link.open_calls, items)
+        self._history.vault.check(project, items, engine_reads=upstream.dialect not in CHAT_DIALECTS)
+        return items
 
     def _check_prompt(self, request: CreateRequest, upstream: Upstream) -> None:
         # An engine of the Responses API may have the prompts that this server has not.
         prompt = request.prompt
         if prompt is not None and upstream.dialect in CHAT_DIALECTS and not self._prompts.knows(prompt.id):
-            raise NotFound(f"Prompt with id '{prompt.id}' not found.")
+            raise self._prompts.unknown(prompt.id)
 
     async def again(self, claim: Claim, order: Order, response: Response) -> Plan:
         """The plan of a turn that is stored already and is run again, under the claim's fence.
@@ -251,6 +251,7 @@ class Planner:
             vault=self._history.vault,
             fence=turn.fence,
             tip=tip,
+            **_kept(order.request, response),
         )
 
     async def _link(
@@ -311,11 +312,26 @@ class Planner:
         )
 
 
+def _kept(request: CreateRequest, response: Response) -> dict[str, Any]:
+    """What a plan has of how it is kept."""
+    stored, background = response.store, response.background
+    announced = stored and bool(request.stream or background)
+    return {
+        "request": request,
+        "stored": stored,
+        "background": background,
+        "announced": announced,
+        "begun_first": announced or (stored and request.conversation is not None),
+    }
+
+
 def _with_removals(
     response: Response, link: Link | None, items: Sequence[Item], context: Context
 ) -> Response:
     """The response, telling of the reasoning that this engine is the first not to be shown."""
-    removed = [*(link.withheld if link is not None else ()), *context.writer.withheld(items)]
+    removed = [*link.withheld] if link is not None else []
+    if items:
+        removed += context.writer.withheld(items)
     if not removed:
         return response
     told = [

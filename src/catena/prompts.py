@@ -46,6 +46,15 @@ class Prompts:
         """Whether there is a template of this id here."""
         return bool(self._versions(prompt_id))
 
+    def unknown(self, prompt_id: str) -> NotFound:
+        """What is said of a template that is not here."""
+        why = (
+            ""
+            if self._folder is not None
+            else " No folder of prompts is configured here: set prompts.folder."
+        )
+        return NotFound(f"Prompt with id '{prompt_id}' not found.{why}")
+
     def filled(self, body: bytes) -> bytes:
         """The body of a request to create a response, with what its prompt sets.
 
@@ -85,7 +94,7 @@ class Prompts:
                 return known[1]
             template = _parsed(path.read_text(encoding="utf-8"), path.suffix)
         except FileNotFoundError:
-            raise NotFound(f"Prompt with id '{prompt_id}' not found.") from None
+            raise self.unknown(prompt_id) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, _Broken) as error:
             raise BadRequest(
                 f"Prompt with id '{prompt_id}' and version '{path.stem}' is broken: {error}",

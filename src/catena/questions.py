@@ -21,7 +21,7 @@ from catena.context.ledger import NOTHING_OPEN, open_after
 from catena.context.offer import Offer, added_tools
 from catena.context.passing import passed
 from catena.context.prompting import Context
-from catena.context.view import shown, standing
+from catena.context.view import View, shown, standing
 from catena.errors import BadRequest
 from catena.history import RENDERINGS, History
 from catena.orders import Order
@@ -42,7 +42,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """An order, where it stands: the chain before it, its items, and who is to answer.
 
     `inside` are the items with what was sealed in them in plain words, `tools` those that the context offers besides
-    the request's own.
+    the request's own. If all of the items are `talk`, which most are, nothing else has to be looked for in them.
     """
 
     project: str
@@ -53,6 +53,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     tools: Sequence[Tool]
     tree: str
     served: Served
+    talk: bool = False
 
     @property
     def model(self) -> str:
@@ -63,15 +64,17 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine is asked, and what becomes of its answer.
 
-    `prompt` is of `material`, with what is left of it. `left_out` are the settings of the request that the engine does
-    not take, `sole` is the custom tool whose input the engine writes as its whole answer. `form` is what the answer
-    must be, where the engine does not see to that itself; `compact_at` the size in tokens from which on the context is
-    compacted behind it.
+    `prompt` is of `material`, with what is left of it. `written` is the fragment of the new input, where that is the
+    same whatever comes after it. `left_out` are the settings of the request that the engine does not take, `sole` is
+    the custom tool whose input the engine writes as its whole answer. `form` is what the answer must be, where the
+    engine does not see to that itself; `compact_at` the size in tokens from which on the context is compacted behind
+    it.
     """
 
     material: Material
     prompt: Prompt
     offer: Offer
+    written: bytes | None = None
     left_out: Sequence[str] = ()
     sole: str | None = None
     form: TextFormat | None = None
@@ -102,12 +105,16 @@ class Questions:
         _check_extra_options(place)
         asked, served = place.order.request, place.served
         request = _in_force(place)
-        offer = self._offer(place, request)
-        options, left_out = self._options(place, request, offer)
+        rendering = RENDERINGS[served.upstream.dialect]
+        offer = rendering.offer(request, place.tools, self._omitted_tools)
+        _tell_what_is_omitted(offer, served)
+        options, left_out = self._options(place, request, rendering.options(request, offer))
+        lead = rendering.lead(request)
         sole = _sole(place, request, offer)
         if sole is not None:
             options = sole.options(options)
-        material = self._material(place, request, sole)
+            lead.append(sole.lead)
+        material = Material(self._context(place, lead), partial(self._put_in, place))
         prompt = Prompt(place.model, await material.fragments(), options, place.tree)
         if bounded:
             auto = asked.truncation == "auto"
@@ -121,55 +128,52 @@ class Questions:
             material=material,
             prompt=prompt,
             offer=offer,
+            written=material.context.own[0] if place.talk else None,
             left_out=left_out,
             sole=None if sole is None else sole.name,
             form=_form(place, request),
             compact_at=compact_at,
         )
 
-    def _offer(self, place: Place, request: CreateRequest) -> Offer:
-        offer = RENDERINGS[place.served.upstream.dialect].offer(request, place.tools, self._omitted_tools)
-        if offer.omitted:
-            left = ", ".join(offer.omitted)
-            log.info("%s is not offered to %s, which does not have it", left, place.served.upstream.name)
-        return offer
-
     def _options(
-        self, place: Place, request: CreateRequest, offer: Offer
+        self, place: Place, request: CreateRequest, options: dict[str, Any]
     ) -> tuple[dict[str, Any], Sequence[str]]:
-        """The settings that the engine is given, and the names of those that it does not take."""
-        options = RENDERINGS[place.served.upstream.dialect].options(request, offer)
+        """The settings that the engine is given, of those in its own words, and the names of what it does not take."""
         left_out: Sequence[str] = ()
         if place.served.chats:
             options, left_out = passed(request, options, place.served.traits.passes)
-        options |= place.order.extra_options or {}
+        if place.order.extra_options:
+            options |= place.order.extra_options
         if request.prompt is not None and self._prompts.knows(request.prompt.id):
             options.pop("prompt", None)  # it is filled in
         return options, left_out
 
-    def _material(self, place: Place, request: CreateRequest, sole: Sole | None) -> Material:
-        lead = RENDERINGS[place.served.upstream.dialect].lead(request)
-        context = self._context(place, lead if sole is None else [*lead, sole.lead])
-        fill = partial(
-            self._attachments.put_in,
+    async def _put_in(self, place: Place, fragments: Sequence[bytes]) -> list[bytes]:
+        """Fragments at a place, with what they attach."""
+        served, order = place.served, place.order
+        return await self._attachments.put_in(
             place.project,
+            fragments,
             own=place.items,
-            reader=Reader(place.served.upstream.dialect, place.served.traits, request.model),
-            place="messages" if place.order.door == "chat" else None,
+            reader=Reader(served.upstream.dialect, served.traits, order.request.model),
+            place="messages" if order.door == "chat" else None,
         )
-        return Material(context, fill)
 
     def _context(self, place: Place, lead: Sequence[bytes]) -> Context:
         link = place.link
         writer = self._history.writer(place.project, place.served.upstream.dialect)
         before = link.open_calls if link is not None else NOTHING_OPEN
-        view = shown(before, place.items, writer.reads, follows=link is not None)
+        if place.talk:
+            view, waiting = View(place.items), before
+        else:
+            view = shown(before, place.items, writer.reads, follows=link is not None)
+            waiting = open_after(before, place.items)
         return Context(
             lead=lead,
             link=None if view.begins else link,
             own=[writer.render(view.items)],
             writer=writer,
-            waiting=open_after(before, place.items),
+            waiting=waiting,
             standing=standing(view.items),
         )
 
@@ -184,7 +188,7 @@ def context_tools(order: Order, link: Link | None, items: Sequence[Item]) -> Seq
     if order.door == "chat":
         return ()
     inherited = link.tools if link is not None else ()
-    return [*inherited, *added_tools(items)]
+    return [*inherited, *added_tools(items)] if items else inherited
 
 
 def _in_force(place: Place) -> CreateRequest:
@@ -192,11 +196,17 @@ def _in_force(place: Place) -> CreateRequest:
     if not place.served.chats:
         return place.order.request
     before = place.link.configuration if place.link is not None else NOTHING_SET
-    return in_force(place.order.request, configured(before, place.inside))
+    return in_force(place.order.request, before if place.talk else configured(before, place.inside))
+
+
+def _tell_what_is_omitted(offer: Offer, served: Served) -> None:
+    if offer.omitted:
+        left = ", ".join(offer.omitted)
+        log.info("%s is not offered to %s, which does not have it", left, served.upstream.name)
 
 
 def _sole(place: Place, request: CreateRequest, offer: Offer) -> Sole | None:
-    if not place.served.chats:
+    if offer.choice is None or not place.served.chats:
         return None
     return sole_tool(offer, [*(request.tools or ()), *place.tools], place.served.traits.grammar)
 

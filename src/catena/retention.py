@@ -16,7 +16,7 @@ import msgspec
 from catena.errors import CatenaError
 from catena.history import History
 from catena.store import Store
-from catena.store.housekeeping import Whose
+from catena.store.housekeeping import Expiry, Whose
 
 __all__ = ["Removed", "Retention", "Term"]
 
@@ -52,7 +52,7 @@ class Removed(msgspec.Struct, kw_only=True):
     turns: int = 0
     files: int = 0
     abandoned_uploads: int = 0
-    tombstones: int = 0
+    deleted_ids: int = 0
 
 
 class Retention:
@@ -82,10 +82,9 @@ class Retention:
         return removed
 
     async def _sweep_turns(self, removed: Removed) -> None:
-        for whose, days in self._term.spans():
-            older_than = int(self._clock()) - days * _DAY
-            while turns := await self._store.expire(older_than, whose=whose, limit=_AT_ONCE):
-                removed.turns += turns
+        now = self._clock()
+        terms = [Expiry(older_than=int(now) - days * _DAY, whose=whose) for whose, days in self._term.spans()]
+        removed.turns = await self._store.sweep(terms, now=now)
         if removed.turns:
             self._history.clear()
             log.info("%d turns have had their time and are removed", removed.turns)
@@ -93,7 +92,7 @@ class Retention:
     async def _sweep_tombstones(self, removed: Removed) -> None:
         before = int(self._clock()) - _RUNS_END_WITHIN
         while gone := await self._store.housekeeping.drop_tombstones(before):
-            removed.tombstones += gone
+            removed.deleted_ids += gone
 
     async def _sweep_files(self, removed: Removed) -> None:
         now = int(self._clock())
@@ -108,7 +107,7 @@ class Retention:
         due = [await housekeeping.due(now - days * _DAY, whose=whose) for whose, days in self._term.spans()]
         return Removed(
             turns=sum(each.turns for each in due),
-            tombstones=await housekeeping.count_tombstones(now - _RUNS_END_WITHIN),
+            deleted_ids=await housekeeping.count_tombstones(now - _RUNS_END_WITHIN),
         )
 
     async def _go_on(self) -> None:

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from catena.chunks import Chunk
+from catena.chunks import Chunk, UsageReport
 from catena.context.chain import ChainTurn
 from catena.errors import CatenaError, StoreUnavailable
 from catena.feed import Feed
@@ -27,6 +27,7 @@ from catena.journal import record
 from catena.planning import Plan
 from catena.run_log import RunLog
 from catena.store import LeaseLost, Peers, Store, Turn
+from catena.taps import Tapped, drawn
 from catena.traceparent import passed_on
 from catena.wire.events import Event
 from catena.wire.response import Response
@@ -40,8 +41,6 @@ _AGAIN: Final = 0.5
 
 _WHILE_STOPPING: Final = 2.0
 """Seconds for which an end waits, at most, while its server stops: a connection may just have to be made anew."""
-
-Answer: TypeAlias = AsyncGenerator[Sequence[Chunk], None]
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,32 +78,36 @@ class Workshop(msgspec.Struct, frozen=True):
 class Run:
     """One response being produced. `feed` tells its events; `response` is what may be told of it at this moment."""
 
+    # What most runs never have is not set for each.
+    error: CatenaError | None = None
+    heard: float | None = None
+    """When the engine's first words came, on the clock of `began`."""
+    _unheard: list[Chunk] | None = None
+    """Of a run that nobody can follow: what its engine has said, to be folded when it is whole."""
+    _log: RunLog | None = None
+    _task: asyncio.Task[Any] | None = None
+    _asking = False
+    _begun = False
+    _cancelled = False
+    _stopped = False
+    _steered = False
+    _handed_back = False
+    _followers = 0
+    _grace: asyncio.TimerHandle | None = None
+    _parting: asyncio.Task[None] | None = None
+
     def __init__(self, plan: Plan, workshop: Workshop) -> None:
         self.plan = plan
         self.feed = Feed()
-        self.error: CatenaError | None = None
         self.began = time.perf_counter()
-        self.heard: float | None = None
-        """When the engine's first words came, on the clock of `began`."""
         self._workshop = workshop
         self._traceparent = passed_on.get()
         self._fold = Fold(plan.response, plan.ids)
         self._fold.feed(plan.offer.chunks)
         self._untold: list[Event] = []
-        self._log: RunLog | None = None
         self._logs = bool(plan.announced and plan.request.stream)
         """Whether what is told could be asked for again: it is in the log before."""
         self._lost = asyncio.Event()
-        self._task: asyncio.Task[Any] | None = None
-        self._asking = False
-        self._begun = False
-        self._cancelled = False
-        self._stopped = False
-        self._steered = False
-        self._handed_back = False
-        self._followers = 0
-        self._grace: asyncio.TimerHandle | None = None
-        self._parting: asyncio.Task[None] | None = None
 
     @property
     def response(self) -> Response:
@@ -163,10 +166,12 @@ class Run:
         Raises the error that a failed run ended with; nothing is stored then.
         """
         self._task = asyncio.current_task()
+        if not self.plan.begun_first and self.plan.question.form is None:
+            self._unheard = []
         await self.execute()
         if self.error is not None:
             raise self.error
-        return self.response
+        return self._fold.response
 
     async def enqueue(self, order: bytes) -> None:
         """Have the run wait for a worker: it is stored, and its first events are told. Raises StoreUnavailable."""
@@ -227,7 +232,8 @@ class Run:
 
     async def execute(self) -> None:
         """To the end, whatever it is."""
-        passed_on.set(self._traceparent)  # this may be another task than the request's
+        if passed_on.get() is not self._traceparent:  # this may be another task than the request's
+            passed_on.set(self._traceparent)
         try:
             await self._ask()
         except CatenaError as error:
@@ -264,23 +270,30 @@ class Run:
             async with contextlib.aclosing(answer_to(self.plan)) as answer:
                 if self.plan.background:
                     feed.publish(fold.begin())
-                    first = await _next(answer)
+                    first = await drawn(answer)
                 elif self.plan.begun_first:
                     first = await self._announced(answer)
                 else:
-                    feed.publish(fold.start())
-                    first = await _next(answer)
+                    if self._unheard is None:
+                        feed.publish(fold.start())
+                    first = await drawn(answer)
                 self.heard = time.perf_counter()
-                await self._take(first)
-                async for chunks in answer:
+                chunks = first
+                while chunks is not None:
                     await self._take(chunks)
+                    chunks = await drawn(answer, self._push)
         finally:
             self._asking = False
         if self._is_over:
             raise asyncio.CancelledError
         check_form(self.plan.question.form, fold)
+        now = int(self._workshop.clock())
+        if self._unheard is not None:
+            if fold.whole(self._unheard, now):
+                return
+            fold.feed(self._unheard)
         # Told with the end, after the commit: a run that is cut off before has another end.
-        self._untold += fold.finish(int(self._workshop.clock()))
+        self._untold += fold.finish(now)
 
     async def _prepare(self) -> None:
         """The turn is complete with its input."""
@@ -291,6 +304,9 @@ class Run:
 
     async def _take(self, chunks: Sequence[Chunk]) -> None:
         """Fold these; have them in the log, and then tell what they made."""
+        if self._unheard is not None:
+            self._unheard += chunks
+            return
         self._untold += self._fold.feed(chunks)
         if self._logs:
             if self._log is None:
@@ -299,17 +315,37 @@ class Run:
             await self._log.add(chunks)
             if self._lost.is_set():
                 raise LeaseLost(self.plan.response.id)
+        self._tell()
+
+    def _push(self, chunks: Sequence[Chunk]) -> bool:
+        """The same at once, from within the read of the engine's socket, where nothing has to be waited for."""
+        if self._unheard is not None:
+            self._unheard += chunks
+            return True
+        run_log = self._log
+        if not self._asking or (run_log is not None and run_log.may_wait):
+            return False
+        self._untold += self._fold.feed(chunks)
+        if run_log is not None:
+            run_log.add_at_once(chunks)
+            if self._lost.is_set():
+                raise LeaseLost(self.plan.response.id)
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
         untold, self._untold = self._untold, []
         self.feed.publish(untold)
 
     def _new_log(self) -> RunLog:
         store, settings = self._workshop.store, self._workshop.settings
         patience = settings.outage if settings.wait_for_log and store.peers is not None else None
-        return RunLog(store, self.plan.turn(self.plan.response), settings.log_every, self._lost, patience)
+        turn = self.plan.turn(self.plan.response)
+        return RunLog(store, turn, settings.log_every, self._lost, patience, lease=settings.lease)
 
-    async def _announced(self, answer: Answer) -> Sequence[Chunk]:
+    async def _announced(self, answer: Tapped[Sequence[Chunk]]) -> Sequence[Chunk] | None:
         """The first chunks; the row of this turn is written and told while the engine begins to think."""
-        first = asyncio.ensure_future(_next(answer))
+        first = asyncio.ensure_future(drawn(answer))
         try:
             await self._begin()
             self.feed.publish(self._fold.start())
@@ -331,6 +367,8 @@ class Run:
 
     def _fail(self, error: CatenaError) -> None:
         self.error = error
+        if self._unheard is not None:  # what was used is counted all the same
+            self._fold.feed([chunk for chunk in self._unheard if type(chunk) is UsageReport])
         self._untold += self._fold.fail(error)
 
     async def _conclude(self) -> None:
@@ -364,7 +402,9 @@ class Run:
 
     async def _committed(self) -> Sequence[Event]:
         """The events that tell the end, which is committed."""
-        ending = [*self._untold, *self._fold.terminal()]
+        ending = self._ending()
+        if not self.plan.stored and not self.plan.background:
+            return ending
         try:
             await self._commit_patiently(ending)
         except LeaseLost:
@@ -377,10 +417,14 @@ class Run:
             self._fail(CatenaError())
         else:
             return ending
-        ending = [*self._untold, *self._fold.terminal()]
+        ending = self._ending()
         if self.plan.stored and self._begun:
             await self._commit_failure(ending)
         return ending
+
+    def _ending(self) -> Sequence[Event]:
+        """The events that tell the end, whether it is committed or not."""
+        return [*self._untold, *self._fold.terminal()] if self._unheard is None else ()
 
     async def _commit_patiently(self, ending: Sequence[Event]) -> None:
         """Commit; where the store cannot be reached, and somebody was told of the run, for as long as is set."""
@@ -439,7 +483,9 @@ class Run:
         await store.finish(plan.turn(response, self._journal(ending)), notify_at=notify_at)
         if not isinstance(response.output, msgspec.Raw):
             turn = ChainTurn(response.id, response.model, plan.items, response.output)
-            self._workshop.history.extend(plan.project, plan.link, turn, plan.upstream.dialect)
+            self._workshop.history.extend(
+                plan.project, plan.link, turn, plan.upstream.dialect, written=plan.question.written
+            )
 
     def _journal(self, ending: Sequence[Event]) -> bytes:
         # Only responses can be followed again later, and what is asked for again under its key.
@@ -493,7 +539,3 @@ class Run:
             self._left_alone()
         else:
             self.cancel()
-
-
-async def _next(answer: Answer) -> Sequence[Chunk]:
-    return await anext(answer, ())

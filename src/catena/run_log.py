@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -40,7 +41,8 @@ class RunLog:
     """The log of one run. With an `interval` in seconds, chunks are gathered that long; 0 writes them at once.
 
     What is written at once waits `patience` seconds for a store that cannot be reached; None waits for nothing. `lost`
-    is set when another worker turns out to have the run.
+    is set when another worker turns out to have the run; who heard nothing of the store for half a `lease` looks again
+    whether it has, before anything more is told.
     """
 
     def __init__(
@@ -50,17 +52,23 @@ class RunLog:
         interval: float,
         lost: asyncio.Event,
         patience: float | None = None,
+        *,
+        lease: float = math.inf,
     ) -> None:
         self._store = store
+        self._append = store.log_at_once
         self._turn = turn
         self._interval = interval
         self._lost = lost
         self._patience = patience
+        self._lease = lease
         self._gathered: list[Chunk] = []
         self._batch = 0
         self._failed: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        """What was put off is written by a timer, which may come while the next piece is being written."""
 
     async def add(self, chunks: Sequence[Chunk]) -> None:
         """Keep these: they are in the store when this returns, or will be with the next batch.
@@ -74,6 +82,25 @@ class RunLog:
             await self._write()
         else:
             self._write_in(self._interval)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `add` may have to wait: for the store, for its time, or for what came before."""
+        return self._append is None or self._interval > 0 or self._failed is not None or bool(self._gathered)
+
+    def add_at_once(self, chunks: Sequence[Chunk]) -> None:
+        """The same as `add`, which need not wait."""
+        assert self._append is not None
+        batch = _encode(chunks)
+        try:
+            self._append(self._turn, self._batch, batch)
+        except LeaseLost:
+            self._lost.set()
+        except CatenaError as error:
+            self._put_off(batch, error)
+            self._write_in(_AGAIN)
+        else:
+            self._batch += 1
 
     def under(self, fence: int) -> None:
         """Write under this fence from now on."""
@@ -110,8 +137,18 @@ class RunLog:
             await asyncio.sleep(_AGAIN)
 
     async def _write(self) -> None:
+        async with self._one_at_a_time:
+            if self._failed is not None or self._gathered:  # else another was faster
+                await self._write_gathered()
+
+    async def _write_gathered(self) -> None:
         again = self._failed is not None
-        if await self._try() is not None:
+        began = asyncio.get_running_loop().time()
+        error = await self._try()
+        if error is not None and asyncio.get_running_loop().time() - began > self._lease / 2:
+            # This server slept: what it did not hear may be that others have the run, and that is not gone on with.
+            error = await self._try()
+        if error is not None:
             # The run goes on: its end will be committed, or fail, by itself.
             self._write_in(_AGAIN)
         elif again and self._gathered:
@@ -120,7 +157,6 @@ class RunLog:
     async def _try(self) -> CatenaError | None:
         """Write what there is. Returns why it could not be written."""
         # One that failed may be there all the same, and read by others: so it is written again as it was.
-        again = self._failed is not None
         batch = self._failed
         if batch is None:
             batch, self._gathered = _encode(self._gathered), []
@@ -129,11 +165,15 @@ class RunLog:
         except LeaseLost:
             self._lost.set()
         except CatenaError as error:
-            if not again:
-                log.warning("the log of %s could not be written: %s", self._turn.id, error.message)
-            self._failed = batch
+            self._put_off(batch, error)
             return error
         else:
             self._batch += 1
             self._failed = None
         return None
+
+    def _put_off(self, batch: bytes, error: CatenaError) -> None:
+        """It is to be written later, as it is."""
+        if self._failed is None:
+            log.warning("the log of %s could not be written: %s", self._turn.id, error.message)
+        self._failed = batch

@@ -191,16 +191,17 @@ class Runs:
 
     def _ended(self, turn_id: str) -> None:
         run = self.active[turn_id]
-        usage = run.outcome.usage
-        self._settle(turn_id, usage.total_tokens if usage is not None else None)
+        if self._tickets:
+            usage = run.outcome.usage
+            self._settle(turn_id, usage.total_tokens if usage is not None else None)
         self.tally.count(run, time.perf_counter())
         if run.plan.background:
             self.told.set()
-        if run.plan.background and not run.plan.stored:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.background.keep_unstored, self._forget, turn_id)
-        else:
-            self._forget(turn_id)
+            if not run.plan.stored:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self.background.keep_unstored, self._forget, turn_id)
+                return
+        self._forget(turn_id)
 
     def _settle(self, turn_id: str, used: int | None) -> None:
         ticket = self._tickets.pop(turn_id, None)
@@ -210,7 +211,8 @@ class Runs:
             task.add_done_callback(self._settling.discard)
 
     def _forget(self, turn_id: str) -> None:
-        self._settle(turn_id, 0)
+        if self._tickets:
+            self._settle(turn_id, 0)
         run = self.active.pop(turn_id, None)
         if run is not None and run.plan.order.key is not None:
             self.keyed.pop((run.plan.project, run.plan.order.key.name), None)

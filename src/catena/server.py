@@ -164,34 +164,9 @@ def build_app(config: Config, store: Store, router: Router) -> App:
     """The application over parts that are open."""
     cache = PrefixCache(config.chains.cache_bytes)
     fetcher = _fetcher(config)
-    attachments = Attachments(
-        store.files, fetcher, max_bytes=config.files.prompt_bytes, fetch_images=config.files.fetch_images
-    )
     tracing = _tracing(config)
-    runs = (Runs if tracing is None else tracing.runs)(
-        store,
-        router,
-        History(store, cache, Vault(Seals(seal_keys_path(config)))),
-        settings=RunSettings(
-            grace=config.streams.grace_seconds,
-            lease=config.background.lease_seconds,
-            log_every=config.streams.log_seconds,
-            outage=config.store.outage_seconds if store.peers is not None else 0.0,
-            wait_for_log=config.streams.wait_for_log,
-        ),
-        background=BackgroundSettings(
-            concurrency=config.background.concurrency,
-            queue=config.background.queue,
-            tries=config.background.tries,
-            keep_unstored=config.background.keep_unstored_seconds,
-        ),
-        require_same_model=config.chains.require_same_model,
-        omitted_tools=config.tools.omitted,
-        attachments=attachments,
-        prompts=Prompts(Path(config.prompts.folder).expanduser() if config.prompts.folder else None),
-    )
+    runs = _runs(config, store, router, cache, fetcher, tracing)
     worker = Worker(runs)
-
     retention = Retention(store, runs.history, term=retention_term(config), clock=time.time)
     guard = Guard(allow_private=config.webhooks.allow_private)
     deliverer = Deliverer(
@@ -200,6 +175,8 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         settings=_delivery(config),
         waiting=runs.told,
     )
+    gate = gate_of(config, store)
+    meter = Meter(Limiter(store.counters, Storage(store.stored_bytes).used))
 
     async def start() -> None:
         await worker.start()
@@ -218,23 +195,8 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         await meter.limiter.close()
         await gate.keys.close()
 
-    gate = gate_of(config, store)
-    meter = Meter(Limiter(store.counters, Storage(store.stored_bytes).used))
-    routes = Routes()
-    ResponseRoutes(runs, done_sentinel=config.server.done_sentinel).register(routes)
-    ChatRoutes(runs).register(routes)
-    ContextRoutes(runs).register(routes)
-    ConversationRoutes(Conversations(store, runs.history, clock=time.time)).register(routes)
-    LineageRoutes(store, runs.planner).register(routes)
-    ModelRoutes(router).register(routes)
-    EndUserRoutes(Erasure(store, runs.history)).register(routes)
+    routes = _routes(config, store, router, runs)
     WebhookRoutes(store, deliverer, guard).register(routes)
-    FileRoutes(store, max_bytes=config.files.max_bytes).register(routes)
-    if config.explorer.enabled:
-        ExplorerRoutes().register(routes)
-    ForwardRoutes(router).register(routes)
-    HealthRoutes(store, router).register(routes)
-    OpenApiRoutes().register(routes)
     socket_routes = _socket_routes(config, runs)
     socket_routes.register(routes)
     app = App(
@@ -250,6 +212,60 @@ def build_app(config: Config, store: Store, router: Router) -> App:
     )
     _metrics(config, Observed(app.traffic, runs, cache, router, deliverer)).register(routes)
     return app
+
+
+def _runs(
+    config: Config,
+    store: Store,
+    router: Router,
+    cache: PrefixCache,
+    fetcher: Fetcher | None,
+    tracing: Tracing | None,
+) -> Runs:
+    """What makes responses."""
+    return (Runs if tracing is None else tracing.runs)(
+        store,
+        router,
+        History(store, cache, Vault(Seals(seal_keys_path(config)))),
+        settings=RunSettings(
+            grace=config.streams.grace_seconds,
+            lease=config.background.lease_seconds,
+            log_every=config.streams.log_seconds,
+            outage=config.store.outage_seconds if store.peers is not None else 0.0,
+            wait_for_log=config.streams.wait_for_log,
+        ),
+        background=BackgroundSettings(
+            concurrency=config.background.concurrency,
+            queue=config.background.queue,
+            tries=config.background.tries,
+            keep_unstored=config.background.keep_unstored_seconds,
+        ),
+        require_same_model=config.chains.require_same_model,
+        omitted_tools=config.tools.omitted,
+        attachments=Attachments(
+            store.files, fetcher, max_bytes=config.files.prompt_bytes, fetch_images=config.files.fetch_images
+        ),
+        prompts=Prompts(Path(config.prompts.folder).expanduser() if config.prompts.folder else None),
+    )
+
+
+def _routes(config: Config, store: Store, router: Router, runs: Runs) -> Routes:
+    """What can be asked for, but for what is put together with more than these."""
+    routes = Routes()
+    ResponseRoutes(runs, done_sentinel=config.server.done_sentinel).register(routes)
+    ChatRoutes(runs).register(routes)
+    ContextRoutes(runs).register(routes)
+    ConversationRoutes(Conversations(store, runs.history, clock=time.time)).register(routes)
+    LineageRoutes(store, runs.planner).register(routes)
+    ModelRoutes(router).register(routes)
+    EndUserRoutes(Erasure(store, runs.history)).register(routes)
+    FileRoutes(store, max_bytes=config.files.max_bytes).register(routes)
+    if config.explorer.enabled:
+        ExplorerRoutes().register(routes)
+    ForwardRoutes(router).register(routes)
+    HealthRoutes(store, router).register(routes)
+    OpenApiRoutes().register(routes)
+    return routes
 
 
 def _tracing(config: Config) -> Tracing | None:

@@ -65,6 +65,8 @@ class Decoder:
             data = self._without_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
+        if not self._held and _is_lone(data) and len(data) <= self._limit:
+            return [ServerSentEvent("", data[6:-2])]
         if self._held:
             if not self._completes(data):
                 self._hold(data)
@@ -126,6 +128,11 @@ class Decoder:
             elif (event := _parse_lines(block)) is not None:
                 events.append(event)
         return events
+
+
+def _is_lone(data: bytes) -> bool:
+    """Whether it is one whole event of one line, as most pieces are of a stream that is told word by word."""
+    return data.find(b"\n") == len(data) - 2 and data.startswith(b"data: ") and data.endswith(b"\n")
 
 
 def _parse_lines(block: bytes) -> ServerSentEvent | None:

@@ -53,12 +53,15 @@ async def open_documents(config: Config) -> AsyncIterator[Documents]:
         yield documents
 
 
-async def migrate(config: Config) -> tuple[int, int]:
-    """Bring a PostgreSQL database's tables up to date. Returns the schema's number before and after.
+async def migrate(config: Config, *, days: int | None = None, shards: int = 1) -> tuple[int, int]:
+    """Bring a PostgreSQL database's tables up to date; those of a new one in partitions of so many `days`, if any, each
+    spread over so many `shards`. Returns the schema's number before and after.
 
     Raises as `open_store`.
     """
-    before, after = await _postgres().migrate(_settings(config))
+    postgres = _postgres()
+    layout = postgres.Layout(days=days, shards=shards) if days is not None else None
+    before, after = await postgres.migrate(_settings(config), layout)
     return int(before), int(after)
 
 

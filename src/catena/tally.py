@@ -35,11 +35,11 @@ class Tally:
 
     def count(self, run: Run, now: float) -> None:
         """Add a run that ended `now`, in the seconds of its own `began`."""
-        name = run.plan.upstream.name
+        plan, outcome = run.plan, run.outcome
+        name = plan.upstream.name
         engine = self.engines.get(name)
         if engine is None:
             engine = self.engines[name] = EngineTally()
-        outcome = run.outcome
         self.leases_lost += run.lost
         engine.ended[outcome.status if outcome.status in TERMINAL else "handed_back"] += 1
         if isinstance(run.error, UpstreamError):
@@ -49,8 +49,7 @@ class Tally:
             engine.first_token.observe(run.heard - run.began)
         if outcome.usage is not None:
             _add(engine.tokens, outcome.usage)
-        link = run.plan.link
-        self.depth.observe(0 if link is None else link.depth)
+        self.depth.observe(0 if plan.link is None else plan.link.depth)
 
 
 def _add(tokens: Counter[str], usage: Usage) -> None:

@@ -6,7 +6,7 @@ A client with `store: false` sends the items back, and their text is opened agai
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from catena.chunks import (
     Boundary,
@@ -18,13 +18,12 @@ from catena.chunks import (
     ToolCallDelta,
     UsageReport,
 )
+from catena.taps import Tapped
 
 __all__ = ["sealing"]
 
 
-async def sealing(
-    answer: AsyncGenerator[Sequence[Chunk], None], seal: Callable[[str], str]
-) -> AsyncGenerator[Sequence[Chunk], None]:
+async def sealing(answer: Tapped[Sequence[Chunk]], seal: Callable[[str], str]) -> Tapped[Sequence[Chunk]]:
     """The answer with its raw reasoning sealed besides, where each piece of it ends."""
     mind = _Mind(seal)
     async with contextlib.aclosing(answer):

@@ -76,7 +76,7 @@ def next_try(delivery: Delivery, now: float, *, give_up: float, jitter: float) -
 
 def sample(event_type: str, now: int) -> Message:
     """An event about a response that does not exist, to try an endpoint with."""
-    ids = TurnIds.new(new_tree(), now)
+    ids = TurnIds.new(new_tree(now), now)
     return _message(ids.turn("evt_"), event_type, now, ids.turn("resp_"))
 
 

@@ -99,7 +99,7 @@ class Worker:
             if run is not None and run.response.status not in TERMINAL:
                 run.cancel()
         async with self._runs.claiming:
-            for claim in await peers.claim_cancelled(workshop.owner, self._lease, limit=_ADOPTED_AT_ONCE):
+            for claim in await self._claim_cancelled(peers):
                 run = self._runs.active.get(claim.turn.id) or await self._revived(claim)
                 if run is not None:
                     run.keep(claim.turn.fence)
@@ -125,6 +125,13 @@ class Worker:
     def _lease(self) -> float:
         return self._runs.workshop.settings.lease
 
+    @property
+    def _in_touch(self) -> bool:
+        """Whether the store answers, and leases are renewed as they should be: else this machine slept, or was busy, or
+        the store was, and nobody's leases say anything."""
+        overdue = self._runs.workshop.clock() - self._renewed_at > self._lease / 2
+        return not self._out_of_reach and not overdue
+
     async def _renew(self) -> None:
         workshop = self._runs.workshop
         now = workshop.clock()
@@ -138,8 +145,9 @@ class Worker:
         self._renewed_at = now
 
     async def _return(self) -> bool:
-        """Whether the store is back after it was out of reach; what goes on here is under leases again then."""
-        if not self._out_of_reach:
+        """Whether the store is back after it was out of reach, or this server slept; what goes on here is under leases
+        again then."""
+        if self._in_touch:
             return False
         await self._store.waiting()
         await self._renew()
@@ -172,11 +180,19 @@ class Worker:
                     return
 
     async def _claim(self, limit: int) -> Sequence[Claim]:
-        workshop = self._runs.workshop
-        if workshop.clock() - self._renewed_at > self._lease / 2:
-            # The machine slept, or was very busy: what goes on here must not look as if it had been left.
+        if not self._in_touch:
+            # What goes on here must not look as if it had been left, nor what others have, who may not have renewed.
+            if self._peers is not None:
+                return ()  # it is looked again, with more patience
             await self._renew()
-        return await self._store.claim(workshop.owner, self._lease, limit=limit)
+        return await self._store.claim(self._runs.workshop.owner, self._lease, limit=limit)
+
+    async def _claim_cancelled(self, peers: Peers) -> Sequence[Claim]:
+        """What others asked to be cancelled, and nobody has."""
+        if not self._in_touch:
+            return ()
+        owner = self._runs.workshop.owner
+        return await peers.claim_cancelled(owner, self._lease, limit=_ADOPTED_AT_ONCE)
 
     async def _write_ends(self) -> None:
         """Write the ends that could not be written when they came."""

@@ -41,7 +41,9 @@ def error_of(reply: httpx2.Response) -> tuple[int, str | None, str | None]:
 
 async def pieces_in(store: Store) -> int:
     """How many pieces of files there are on the disk, whether a file claims them or not."""
-    rows = await store._in_pool(lambda reader: list(reader.execute("SELECT count(*) FROM file_pieces")))  # type: ignore[attr-defined]
+    rows = await store._database.aside(
+        lambda reader: list(reader.execute("SELECT count(*) FROM file_pieces"))
+    )  # type: ignore[attr-defined]
     return int(rows[0][0])
 
 

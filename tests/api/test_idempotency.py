@@ -420,7 +420,7 @@ async def test_one_who_goes_takes_nothing_from_one_who_stays(start_server: Start
 
 
 def stored(key: RequestKey | None, *, at: int) -> Turn:
-    tree = new_tree()
+    tree = new_tree(at)
     return Turn(
         project="default",
         id=TurnIds.new(tree, at).turn("resp_"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ async def test_a_tree_is_told_from_any_of_its_turns(server: RunningServer) -> No
         "status": "completed",
         "model": "small",
         "created_at": stored["created_at"],
-        "door": "responses",
+        "endpoint": "responses",
         "conversation": None,
         "deleted": False,
         "usage": {
@@ -89,7 +90,7 @@ async def test_a_tree_is_told_from_any_of_its_turns(server: RunningServer) -> No
     }
     assert (second["parent"], second["depth"], second["children"]) == (root, 2, 1)
     assert (third["model"], third["children"]) == ("large", 0)
-    assert (last["door"], last["parent"], last["first_words"]["input"]) == ("chat", left, "Hm.")
+    assert (last["endpoint"], last["parent"], last["first_words"]["input"]) == ("chat", left, "Hm.")
 
 
 async def test_the_parts_of_a_tree_and_their_pages(server: RunningServer) -> None:
@@ -163,13 +164,13 @@ async def test_turns_of_conversations_say_so(server: RunningServer) -> None:
     inside = await ask(server, "asked in it", conversation=made)
     for each in (made, inside):
         first, second = (await lineage(server, each))["data"]
-        assert (first["door"], first["conversation"], first["id"]) == ("conversation", made, made)
-        assert (second["door"], second["conversation"], second["id"]) == ("responses", made, inside)
+        assert (first["endpoint"], first["conversation"], first["id"]) == ("conversation", made, made)
+        assert (second["endpoint"], second["conversation"], second["id"]) == ("responses", made, inside)
         assert first["first_words"]["input"] == "put in by hand"
 
 
 async def test_what_is_another_projects_or_nobodys_is_unknown(server: RunningServer) -> None:
-    theirs = a_turn(project="theirs", text="needle")
+    theirs = a_turn(project="theirs", text="needle", created_at=int(time.time()))
     await server.store.finish(theirs)
     for path in ("lineage", "context", "context?own=true"):
         for unknown in (theirs.id, "resp_" + "0" * 50):
@@ -230,14 +231,15 @@ async def test_the_context_of_a_chat_completion_is_told_too(server: RunningServe
     body = {"model": "small", "messages": messages, "previous_response_id": root, "store": True}
     completion = (await server.post("/chat/completions", body)).json()["id"]
     context = await get(server, f"/responses/{completion}/context")
-    assert (context["door"], context["engine"]["messages"]) == ("chat", server.seen())
+    assert (context["endpoint"], context["engine"]["messages"]) == ("chat", server.seen())
 
 
 async def test_where_no_engine_could_be_asked_today_it_is_said_why(start_server: StartServer) -> None:
     config = Config(chains=ChainSettings(require_same_model=True))
     async with start_server(config=config) as server:
-        root = a_turn(text="What is a sea?", model="small")
-        below = a_turn(root, "Name one.", model="large")
+        now = int(time.time())  # or they would have had their time
+        root = a_turn(text="What is a sea?", model="small", created_at=now)
+        below = a_turn(root, "Name one.", model="large", created_at=now)
         for turn in (root, below):
             await server.store.finish(turn)
         context = await get(server, f"/responses/{below.id}/context")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,18 @@ from openai import APIStatusError
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import Config, StoreSettings, StreamSettings
 from catena.errors import StoreUnavailable
+from catena.history import History
+from catena.prefix import PrefixCache
+from catena.runs import Runs
 from catena.store import Turn
 from catena.store.postgres import PostgresStore
+from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream
+from catena.worker import Worker
 from tests.pipe import Pipe, running_pipe
 from tests.postgres import TestDatabase
 from tests.running import LIMIT, RunningServer, running_server
+from tests.store.turns import running
 
 
 class Gate:
@@ -191,3 +198,55 @@ async def test_requests_are_told_to_come_back(postgres: TestDatabase, how: str) 
         assert (
             await client.create(model="m", input="hi", previous_response_id=made.id)
         ).status == "completed"
+
+
+async def test_a_server_that_slept_leaves_others_the_time_to_renew_before_it_takes_what_seems_left(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stood still may have been the database: then nobody's leases say anything."""
+    await postgres.empty()
+    store, other = [await PostgresStore.open(postgres.settings) for _ in range(2)]
+    slept = 0.0
+    left, renewed, claimed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    sleep, claim = asyncio.sleep, store.claim
+
+    async def sleep_until_renewed(seconds: float) -> None:
+        if seconds != 3.0:
+            await sleep(seconds)
+        else:
+            left.set()
+            await renewed.wait()
+
+    async def claim_and_tell(*arguments: Any, **options: Any) -> Any:
+        claims = await claim(*arguments, **options)
+        claimed.set()
+        return claims
+
+    runs = Runs(
+        store,
+        Router({}, Route(Gate().engine)),
+        History(store, PrefixCache(1000)),
+        clock=lambda: time.time() + slept,
+    )
+    worker = Worker(runs)
+    await worker.start()
+    monkeypatch.setattr("catena.worker.asyncio.sleep", sleep_until_renewed)
+    monkeypatch.setattr(store, "claim", claim_and_tell)
+    try:
+        async with asyncio.timeout(LIMIT):
+            turn = running()
+            await other.begin(turn, owner="other", lease=60)
+            await postgres.run("UPDATE turns SET lease_until = now() - interval '1 second'")
+            slept = 3600.0
+            runs.queued.set()
+            await left.wait()
+            assert await other.renew("other", 60, [turn.id]) == [turn.id]
+            claimed.clear()
+            renewed.set()
+            await claimed.wait()
+            assert await other.renew("other", 60, [turn.id]) == [turn.id]
+    finally:
+        await worker.stop()
+        await runs.close()
+        await store.close()
+        await other.close()

@@ -210,6 +210,13 @@ async def test_a_prompt_that_is_not_there_is_not_found_before_anything_else(
         }
 
 
+async def test_a_server_without_a_folder_of_prompts_says_what_to_set(server: RunningServer) -> None:
+    reply = await ask(server, {"id": "pmpt_x"}, model="m", input="?")
+    assert reply.json()["error"]["message"] == (
+        "Prompt with id 'pmpt_x' not found. No folder of prompts is configured here: set prompts.folder."
+    )
+
+
 @proves("9.11.variables")
 async def test_a_variable_that_is_missing_or_unknown_is_named(
     start_server: StartServer, config: Config

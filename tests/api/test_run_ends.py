@@ -209,7 +209,7 @@ async def test_a_machine_that_slept_does_not_take_its_own_runs_for_dead(
 
     gate = Gate()
     store = await SqliteStore.open(tmp_path / "catena.sqlite3")
-    monkeypatch.setattr("catena.store.sqlite.store.time.time", lambda real=time.time: real() + slept)
+    monkeypatch.setattr("catena.store.sqlite.leases.time.time", lambda real=time.time: real() + slept)
     history = History(store, PrefixCache(1000))
     runs = Runs(store, Router({}, Route(gate.engine)), history, clock=lambda: time.time())
     worker = Worker(runs)

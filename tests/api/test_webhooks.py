@@ -288,7 +288,8 @@ async def test_what_a_dead_server_left_is_told_of_by_the_next(start_server: Star
 
 
 async def test_what_a_crash_cut_off_is_told_of_as_failed(start_server: StartServer) -> None:
-    tree, now = new_tree(), int(time.time())
+    now = int(time.time())
+    tree = new_tree(now)
     cut_off = Turn(
         project="default",
         id=TurnIds.new(tree, now).turn("resp_"),

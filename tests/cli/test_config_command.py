@@ -68,10 +68,33 @@ def test_show_has_the_same_for_programs(tmp_path: Path) -> None:
 
 def test_check_says_where_the_settings_came_from(tmp_path: Path) -> None:
     (tmp_path / "catena.toml").write_text(FILE)
-    checked = config(tmp_path, "check", CATENA_PORT="1", CATENA_HOTS="x")
-    assert checked.returncode == 0
-    assert "The settings are good (CATENA_PORT, catena.toml)" in checked.stdout
-    assert "CATENA_HOTS sets nothing. Did you mean CATENA_HOST?" in checked.stderr
+    checked = config(tmp_path, "check", CATENA_PORT="1", CATENA_MODELS="{}", CATENA_SERVICE_HOST="10.0.0.1")
+    assert checked.returncode == 0, checked.stderr
+    assert "The settings are good (CATENA_MODELS, CATENA_PORT, catena.toml)" in " ".join(
+        checked.stdout.split()
+    )
+
+
+def test_check_fails_where_a_variable_sets_nothing(tmp_path: Path) -> None:
+    """But for one that holds the key of an engine."""
+    (tmp_path / "catena.toml").write_text(FILE + 'key_env = "CATENA_LOCAL_KEY"\n')
+    strays = {"CATENA_HOTS": "x", "CATENA_STORE_DATABASE": "x", "CATENA_LOCAL_KEY": "x"}
+    checked = config(tmp_path, "check", **strays)
+    assert checked.returncode == 1
+    assert checked.stderr.splitlines() == [
+        "catena: CATENA_HOTS sets nothing. Did you mean CATENA_HOST?",
+        "CATENA_STORE_DATABASE sets nothing. Did you mean CATENA_STORE__DATABASE?",
+    ]
+
+
+def test_check_says_what_is_wrong_in_a_value_and_what_is_wrong_between_values(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text(
+        FILE.replace("port = 8099", 'port = "many"').replace('"local"', '"lcal"')
+    )
+    checked = config(tmp_path, "check")
+    assert checked.returncode == 1
+    assert "catena.toml:5: server.port: expected a whole number" in checked.stderr
+    assert "catena.toml:1: default_upstream: there is no upstream 'lcal'" in checked.stderr
 
 
 def test_check_fails_with_the_line_of_what_is_wrong(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
+import httpx2
 import msgspec
 import pytest
 
@@ -30,6 +32,7 @@ from catena.open_files import open_files_limit
 from catena.store.postgres.migrating import migrate
 from catena.store.sqlite import SqliteStore
 from tests.postgres import TestDatabase
+from tests.running import RunningServer
 from tests.upstream.raw_engine import Peer, raw_engine
 
 
@@ -268,8 +271,16 @@ def test_a_port_that_is_taken_and_an_address_that_is_not_ours_are_told() -> None
         config = Config(server=ServerSettings(port=taken.getsockname()[1]))
         (warning,) = only(examine_machine(config), "warning")
         assert "is in use" in warning.text
+        assert "not Catena" in warning.text
     (failure,) = only(examine_machine(Config(server=ServerSettings(host="192.0.2.1", port=0))), "failure")
     assert "server.host" in failure.advice
+
+
+async def test_a_port_where_catena_answers_already_is_well(server: RunningServer) -> None:
+    config = Config(server=ServerSettings(port=int(httpx2.URL(str(server.http.base_url)).port or 0)))
+    port, *_ = await asyncio.to_thread(lambda: list(examine_machine(config)))
+    assert (port.subject, port.state) == ("port", "ok")
+    assert "is Catena's" in port.text
 
 
 def test_a_wrong_clock_and_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

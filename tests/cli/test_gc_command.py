@@ -19,13 +19,13 @@ async def test_what_is_due_is_counted_and_then_removed(tmp_path: Path) -> None:
     await store.delete("default", deleted.id)
     where = ("--database", str(database))
     counted, _ = await done("gc", "--dry-run", "--json", *where)  # beside who has it open
-    assert json.loads(counted) == {"turns": 3, "files": 0, "abandoned_uploads": 0, "tombstones": 1}
+    assert json.loads(counted) == {"turns": 3, "files": 0, "abandoned_uploads": 0, "deleted_ids": 1}
     told, _ = await done("gc", "--dry-run", *where)
     assert told.decode().startswith("3 turns have had their time")
     status, _, said = await catena("gc", *where)
     assert (status, "in use by another server" in said) == (1, True)
     await store.close()
     kept, _ = await done("gc", "--json", *where, CATENA_RETENTION_DAYS="0")
-    assert json.loads(kept) == {"turns": 0, "files": 0, "abandoned_uploads": 0, "tombstones": 1}
+    assert json.loads(kept) == {"turns": 0, "files": 0, "abandoned_uploads": 0, "deleted_ids": 1}
     told, _ = await done("gc", *where)
     assert told.decode().startswith("Removed: 2 turns, 0 ids")

@@ -73,7 +73,8 @@ async def test_lists_show_everything_but_what_opens(tmp_path: Path) -> None:
     assert await data("keys", "list", "--project", "other", database=database) == []
     await told("projects", "limit", "support", "--rpm", "5", "--tpm", "0", database=database)
     await told("projects", "revoke", "support", database=database)
-    (project,) = await data("projects", "list", database=database)
+    default, project = await data("projects", "list", database=database)
+    assert (default["name"], default["created_at"], project["name"]) == ("default", None, "support")
     assert project["revoked_at"] is not None
     assert (project["limits"]["requests_per_minute"], project["limits"]["tokens_per_minute"]) == (5, 0)
 

@@ -229,7 +229,7 @@ def test_markup_and_escapes_in_a_list_are_only_text() -> None:
         status="completed",
         model="[blink]m",
         created_at=0,
-        door="responses",
+        endpoint="responses",
         first_words=words,
     )
     console = Console(file=io.StringIO(), force_terminal=True, width=200, color_system=None)
@@ -268,17 +268,17 @@ async def test_nothing_of_a_tree_is_cut_off_on_a_narrow_terminal(
 
 def an_entry(**known: Any) -> Entry:
     usual = {"id": "resp_" + "7" * 50, "depth": 1, "children": 0, "status": "completed", "model": "small"}
-    return Entry(**{**usual, "parent": None, "created_at": 0, "door": "responses", **known})
+    return Entry(**{**usual, "parent": None, "created_at": 0, "endpoint": "responses", **known})
 
 
 def test_a_tree_whose_root_says_nothing_is_told_by_its_newest_turn() -> None:
     newest = an_entry(first_words=FirstWords(input="What is a sea?", output="Salt water."))
     for silent in (
-        an_entry(door="conversation", first_words=FirstWords(), newest=newest),
+        an_entry(endpoint="conversation", first_words=FirstWords(), newest=newest),
         an_entry(deleted=True, first_words=FirstWords(), newest=newest),
     ):
         assert line_of(silent).endswith("\tWhat is a sea? ⇒ Salt water.")
-    assert line_of(an_entry(door="conversation", first_words=FirstWords())).endswith("\t(conversation)")
+    assert line_of(an_entry(endpoint="conversation", first_words=FirstWords())).endswith("\t(conversation)")
 
 
 def test_times_are_told_in_their_largest_unit() -> None:

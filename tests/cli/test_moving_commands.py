@@ -56,6 +56,10 @@ async def test_what_one_server_keeps_moves_to_another(start_server: StartServer,
         unknown = ("export", "--tree", "resp_" + "0" * 50, "--output", str(nothing), "--database", str(old))
         status, _, said = await catena(*unknown)
         assert (status, "not in this database" in said, nothing.exists()) == (1, True, False)
+        unknown = ("export", "--project", "nosuch", "--output", str(nothing), "--database", str(old))
+        status, _, said = await catena(*unknown)
+        assert (status, said) == (1, "catena: There is no project 'nosuch'. There are: default.")
+        assert not nothing.exists()
         status, _, said = await catena("import", str(export), "--database", str(old))
         assert (status, "in use by another server" in said) == (1, True)
     _, said = await done("import", str(export), "--database", str(new))
@@ -78,6 +82,11 @@ async def test_a_backup_is_taken_while_the_server_is_up(start_server: StartServe
         assert "the state of one moment" in said
         status, _, said = await catena("backup", str(copy), "--database", str(database))
         assert (status, "is there already" in said) == (1, True)
+        status, _, said = await catena("backup", str(tmp_path / "no/x.sqlite3"), "--database", str(database))
+        assert (status, said) == (
+            1,
+            f"catena: There is no folder {tmp_path / 'no'}: make it first, or name another one.",
+        )
     async with start_server("backup") as server:
         assert (await server.client.responses.retrieve(kept.id)).output_text == kept.output_text
 

@@ -37,6 +37,21 @@ async def test_a_server_starts_on_a_database_that_was_migrated_and_not_before(po
         assert process.returncode == 0
 
 
+async def test_a_new_database_is_made_in_partitions(postgres: TestDatabase) -> None:
+    async with postgres.another("partitions") as database:
+        here = ("--database", database.url)
+        code, told = await output_of("migrate", *here, "--shards", "2")
+        assert (code, "--partition day" in told) == (1, True)
+        code, told = await output_of("migrate", *here, "--partition", "week", "--shards", "2")
+        assert (code, told.partition(" → ")[0]) == (0, "schema 0")
+        assert [tuple(row) for row in await database.run("SELECT days, shards FROM partitioning")] == [(7, 2)]
+        assert "as before" in (await output_of("migrate", *here))[1]
+        code, told = await output_of("migrate", *here, "--partition", "day")
+        assert (code, "for a new database" in told) == (1, True)
+        code, told = await output_of("gc", *here)
+        assert (code, "Removed: 0 turns" in told) == (0, True)
+
+
 async def test_a_sqlite_database_needs_no_migration() -> None:
     code, told = await output_of("migrate")
     assert code == 0

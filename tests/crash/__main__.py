@@ -21,6 +21,9 @@ def main() -> int:
     parser.add_argument(
         "--disasters", type=int, default=0, help="what happens to three servers and their PostgreSQL, instead"
     )
+    parser.add_argument(
+        "--wait-for-log", action="store_true", help="the three servers have streams.wait_for_log"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     parser.add_argument("--clients", type=int, default=24)
     options = parser.parse_args()
@@ -38,7 +41,14 @@ def _run(folder: Path, options: argparse.Namespace) -> Coroutine[Any, Any, Findi
     seed, clients = options.seed, options.clients
     if options.disasters:
         disasters = siege.drawn(options.disasters, seed)
-        return siege.run(folder, disasters=disasters, seed=seed, clients=clients, tell=tell)
+        return siege.run(
+            folder,
+            disasters=disasters,
+            seed=seed,
+            clients=clients,
+            wait_for_log=options.wait_for_log,
+            tell=tell,
+        )
     return harness.run(folder, kills=options.kills, seed=seed, clients=clients, tell=tell)
 
 

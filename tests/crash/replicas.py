@@ -15,7 +15,15 @@ class Replicas:
     """As many servers as `count` says, on the PostgreSQL at `database`; each has a run as its own for a `lease`."""
 
     def __init__(
-        self, folder: Path, engine: str, database: str, *, count: int = 3, lease: float = 2.0
+        self,
+        folder: Path,
+        engine: str,
+        database: str,
+        *,
+        count: int = 3,
+        lease: float = 2.0,
+        pooled: bool = False,
+        wait_for_log: bool = False,
     ) -> None:
         self.servers: Sequence[Server] = [
             Server(
@@ -25,6 +33,8 @@ class Replicas:
                 database=database,
                 lease=lease,
                 patience=1.5,
+                pooled=pooled,
+                wait_for_log=wait_for_log,
             )
             for number in range(1, count + 1)
         ]
@@ -48,6 +58,11 @@ class Replicas:
 
     async def start(self) -> None:
         await asyncio.gather(*(server.start() for server in self.servers))
+
+    def check(self) -> None:
+        """Raise RuntimeError if one of them has come to an end by itself."""
+        for server in self.servers:
+            server.check()
 
     async def kill(self) -> None:
         for server in self.servers:

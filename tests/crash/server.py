@@ -7,8 +7,11 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from tests.light import ask
 
 __all__ = ["Server"]
 
@@ -20,11 +23,12 @@ stop_seconds = 1.0
 database = "{database}"
 timeout_seconds = {patience}
 outage_seconds = {outage}
+pooled = {pooled}
 [upstreams.default]
 url = "{engine}"
 [streams]
 grace_seconds = 1.0
-wait_for_log = true
+wait_for_log = {wait}
 [background]
 concurrency = 8
 lease_seconds = {lease}
@@ -36,7 +40,7 @@ class Server:
 
     The database is a file of its own unless the URL of another is given. `name` tells it from others in the folder,
     and a run is its own for a `lease` in seconds. It waits `patience` seconds for an answer of the database, and the
-    end of a stream for an `outage` to be over.
+    end of a stream for an `outage` to be over; with `wait_for_log`, each piece as well.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Server:
         lease: float = 1.0,
         patience: float = 5.0,
         outage: float = 60.0,
+        pooled: bool = False,
+        wait_for_log: bool = False,
     ) -> None:
         self.database = folder / "catena.sqlite3"
         self.url = ""
@@ -62,6 +68,8 @@ class Server:
                 lease=lease,
                 patience=patience,
                 outage=outage,
+                pooled=str(pooled).lower(),
+                wait=str(wait_for_log).lower(),
             )
         )
         self._process: asyncio.subprocess.Process | None = None
@@ -80,9 +88,16 @@ class Server:
             address = re.search(rb"(http://127\.0\.0\.1:\d+)/v1", line)
             if address:
                 self.url = address[1].decode()
+                await self._answer()
                 self.up.set()
                 return
         raise RuntimeError(f"the server does not start:\n{self.complaints()}")
+
+    async def _answer(self) -> None:
+        """Have it answer: it says where it is before it has read all that it needs."""
+        with suppress(ConnectionError):
+            await ask(self.url, "GET", "/metrics")
+        self.check()
 
     async def spawn(self) -> None:
         """Start it, and wait for nothing."""
@@ -93,6 +108,11 @@ class Server:
                 stderr=log,
                 env={name: value for name, value in os.environ.items() if not name.startswith("CATENA_")},
             )
+
+    def check(self) -> None:
+        """Raise RuntimeError if it has come to an end by itself."""
+        if self._process is not None and self._process.returncode is not None:
+            raise RuntimeError(f"the server ended by itself:\n{self.complaints()}")
 
     async def kill(self) -> None:
         """SIGKILL: not a line of its code runs any more."""

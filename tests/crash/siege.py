@@ -38,11 +38,13 @@ async def run(
     clients: int = 24,
     calm: tuple[float, float] = (0.5, 2.0),
     patience: float = _PATIENCE,
+    wait_for_log: bool = False,
     meddle: Meddle | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Findings:
     """Have each of these happen after a random time of `calm` seconds, and check what clients were told.
 
+    Servers have their usual settings, or `wait_for_log`: then not even two things at once may take back what was told.
     `meddle` is called before the check. In `folder` remain the logs of the servers and the notebook.
     """
     random = Random(seed)
@@ -50,14 +52,21 @@ async def run(
     with fragile_postgres() as database:
         await database.prepare()
         async with running_engine() as engine:
-            replicas = Replicas(folder, engine, database.url)
-            scene = Scene(replicas, database, random)
+            replicas = Replicas(
+                folder,
+                engine,
+                database.pooler or database.url,
+                pooled=database.pooler is not None,
+                wait_for_log=wait_for_log,
+            )
+            scene = Scene(replicas, database, notebook, random)
             try:
                 await replicas.start()
                 load = Load(replicas, notebook, clients=clients, seed=seed)
                 for number, disaster in enumerate(disasters, 1):
                     await asyncio.sleep(random.uniform(*calm))
                     load.check()
+                    replicas.check()
                     await disaster(scene)
                     tell(f"{number} of {len(disasters)}: {disaster.__name__.replace('_', ' ')}")
                 await asyncio.sleep(random.uniform(*calm))
@@ -65,7 +74,12 @@ async def run(
                 if meddle is not None:
                     await meddle(database, notebook)
                 findings = await check(
-                    notebook, replicas, database.rows, patience=patience, clear=KILLED_OR_AWAY
+                    notebook,
+                    replicas,
+                    database.rows,
+                    patience=patience,
+                    clear=KILLED_OR_AWAY,
+                    forgiving=not wait_for_log,
                 )
                 findings.note_waiting(waiting)
             finally:

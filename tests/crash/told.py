@@ -14,12 +14,14 @@ __all__ = [
     "TERMINAL",
     "Asked",
     "Deleted",
+    "Doubted",
     "Ended",
     "Heard",
     "Line",
     "Named",
     "Notebook",
     "Refused",
+    "Settled",
     "Silent",
     "answer_of",
 ]
@@ -56,11 +58,12 @@ class Named(_Line, frozen=True):
 
 
 class Heard(_Line, frozen=True):
-    """It was told an event of a stream; the event is as it was on the wire."""
+    """It was told an event of a stream by the server at this URL; the event is as it was on the wire."""
 
     id: str
     number: int
     event: msgspec.Raw
+    server: str
 
 
 class Ended(_Line, frozen=True, kw_only=True):
@@ -98,7 +101,19 @@ class Silent(_Line, frozen=True):
     after: int
 
 
-Line: TypeAlias = Asked | Named | Heard | Ended | Deleted | Refused | Silent
+class Doubted(_Line, frozen=True):
+    """From now on the server at this URL tells what nobody else may ever know: two things happen to it at once."""
+
+    server: str
+
+
+class Settled(_Line, frozen=True):
+    """That is over. Only streams that it has told something of until now may still go on in doubt."""
+
+    server: str
+
+
+Line: TypeAlias = Asked | Named | Heard | Ended | Deleted | Refused | Silent | Doubted | Settled
 
 _decode: Final = msgspec.json.Decoder(Line).decode
 _encode: Final = msgspec.json.Encoder().encode

@@ -15,7 +15,17 @@ from rich.console import Console
 
 from catena.embedded.progress import PullProgress
 from catena.embedded.sources import Source, SourceFailed
-from catena.embedded.weights import CODER, SOURCES, Progress, PullFailed, Weights, find, licence, pull
+from catena.embedded.weights import (
+    CODER,
+    SOURCES,
+    Progress,
+    PullFailed,
+    Weights,
+    find,
+    licence,
+    pull,
+    under_way,
+)
 
 CONTENT = bytes(range(256)) * 40
 TINY = Weights("tiny", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -74,6 +84,21 @@ def test_the_pull_may_go_to_a_place_that_the_user_names(tmp_path: Path) -> None:
     target = tmp_path / "elsewhere" / "model.gguf"
     assert pull(target, sources=[Fake()], weights=TINY) == target
     assert target.read_bytes() == CONTENT
+
+
+def test_whoever_asks_is_told_how_far_a_pull_is_while_it_is_under_way() -> None:
+    told: list[Progress | None] = [under_way(TINY)]
+
+    class Looking(Fake):
+        def read(self, offset: int) -> Iterator[bytes]:
+            told.append(under_way(TINY))
+            yield from super().read(offset)
+
+    pull_tiny(Fake(until=5000), Looking())
+    told.append(under_way(TINY))
+    before, meanwhile, after = told
+    assert before is after is None
+    assert meanwhile == Progress(5000, TINY.size)
 
 
 def test_progress_is_told_from_nothing_to_the_whole() -> None:

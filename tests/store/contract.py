@@ -72,6 +72,13 @@ class Chains:
             chain = await store.load_chain("default", turns[end].id)
             assert ids_of(chain) == ids_of(turns[: end + 1])
 
+    async def test_of_a_chain_only_its_end_can_be_read(self, store: Store) -> None:
+        turns = await stored_chain(store, 5)
+        for most in (1, 3, 5, 9):
+            chain = await store.load_chain("default", turns[-1].id, most=most)
+            assert ids_of(chain) == ids_of(turns[-most:])
+            assert [turn.output for turn in chain] == [turn.output for turn in turns[-most:]]
+
     async def test_branches_never_mix(self, store: Store) -> None:
         grown = random.Random(7)
         paths = [[a_turn(text="root")]]

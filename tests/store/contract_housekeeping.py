@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from catena.ids import TurnIds, new_tree
+from catena.ids import DAY, TurnIds, new_tree
 from catena.store import Conversation, Store
-from catena.store.housekeeping import Due, PersonsTurn, Whose
+from catena.store.housekeeping import Due, Expiry, PersonsTurn, Whose
 from tests.store.turns import NOW, a_turn, running
 
 NONE = Due(trees=0, turns=0)
@@ -34,11 +34,58 @@ class HousekeepingContract:
         assert await store.expire(NOW + 1, whose=but) == 4
         assert await housekeeping.due(NOW + 1) == NONE
 
+    async def test_trees_of_two_projects_under_one_key_expire_each_by_itself(self, store: Store) -> None:
+        mine = a_turn(None, project="a")
+        ids = TurnIds.new(mine.tree, NOW)
+        theirs = a_turn(None, project="b", id=ids.turn("resp_"), tree=mine.tree)
+        below = a_turn(theirs)
+        for turn in (mine, theirs, below):
+            await store.finish(turn)
+        only = Whose(only={"a"})
+        assert await store.housekeeping.due(NOW + 1, whose=only) == Due(trees=1, turns=1)
+        assert await store.sweep([Expiry(older_than=NOW + 30 * DAY, whose=only)], now=NOW) == 1
+        assert await store.load("a", mine.id) is None
+        assert [turn.id for turn in await store.load_chain("b", below.id)] == [theirs.id, below.id]
+        assert await store.expire(NOW + 1) >= 2
+        assert (await store.usage()).turns == 0
+
+    async def test_a_conversation_that_goes_leaves_another_under_the_same_key(self, store: Store) -> None:
+        tree = new_tree(NOW)
+        firsts = []
+        for _ in range(2):
+            ids = TurnIds.new(tree, NOW)
+            first = a_turn(None, id=ids.turn("conv_"), tree=tree, door="conversation", output=b"[]")
+            await store.open_conversation(Conversation(id=first.id, created_at=NOW, tip=first.id), first)
+            firsts.append(first)
+        gone, there = firsts
+        await store.drop_conversation("default", gone.id)
+        (turn,) = await store.conversation_chain("default", there.id)
+        assert turn.input == there.input
+        assert not turn.deleted
+
+    async def test_a_sweep_knows_all_terms(self, store: Store) -> None:
+        turns = {name: a_turn(None, project=name) for name in ("a", "a/alice", "b", "c", "d/ann")}
+        turns["late"] = a_turn(turns["c"], created_at=NOW + 40 * DAY)
+        for turn in turns.values():
+            await store.finish(turn)
+        terms = [
+            Expiry(older_than=NOW + 10 * DAY, whose=Whose(but={"a", "b", "d"})),
+            Expiry(older_than=NOW, whose=Whose(only={"a"})),
+            Expiry(older_than=NOW + 30 * DAY, whose=Whose(only={"d"})),
+        ]
+        assert await store.sweep(terms, now=NOW) == 1
+        assert await store.load("d/ann", turns["d/ann"].id) is None
+        terms = [Expiry(older_than=NOW + 41 * DAY, whose=Whose(but={"a"}))]
+        assert await store.sweep(terms, now=NOW) == 3
+        assert await store.sweep(terms, now=NOW) == 0
+        assert await store.sweep([], now=NOW) == 0
+        assert await store.load("a/alice", turns["a/alice"].id) is not None
+
     async def test_what_is_due_is_what_expires(self, store: Store) -> None:
         root = a_turn()
         await store.finish(root)
         await store.finish(a_turn(root, created_at=NOW + 50))
-        ids = TurnIds.new(new_tree(), NOW)
+        ids = TurnIds.new(new_tree(NOW), NOW)
         first = a_turn(None, id=ids.turn("conv_"), tree=ids.tree, door="conversation", output=b"[]")
         await store.open_conversation(Conversation(id=first.id, created_at=NOW, tip=first.id), first)
         assert await store.housekeeping.due(NOW + 50) == NONE
@@ -66,7 +113,7 @@ class HousekeepingContract:
         assert [turn.id for turn in await store.load_chain("default", living.id)] == [root.id, living.id]
 
     async def test_the_end_of_a_conversation_keeps_its_place(self, store: Store) -> None:
-        ids = TurnIds.new(new_tree(), NOW)
+        ids = TurnIds.new(new_tree(NOW), NOW)
         first = a_turn(None, id=ids.turn("conv_"), tree=ids.tree, door="conversation", output=b"[]")
         await store.open_conversation(Conversation(id=first.id, created_at=NOW, tip=first.id), first)
         await store.delete("default", first.id)

@@ -193,7 +193,7 @@ class Lists:
     async def test_the_responses_of_a_conversation_are_listed_without_what_was_put_in(
         self, store: Store
     ) -> None:
-        ids = TurnIds.new(new_tree(), NOW)
+        ids = TurnIds.new(new_tree(NOW), NOW)
         first = replace(a_turn(), id=ids.turn("conv_"), tree=ids.tree, door="conversation", model="")
         conversation = Conversation(id=first.id, created_at=NOW, tip=first.id)
         await store.open_conversation(conversation, first)

@@ -54,6 +54,11 @@ async def add_file(house: House, file_id: str, contents: bytes) -> None:
     await house.files.add(file)
 
 
+def file_message(file_id: str) -> dict[str, Any]:
+    part = {"type": "input_file", "file_id": file_id}
+    return {"id": "msg_" + file_id[5:], "type": "message", "role": "user", "content": [part]}
+
+
 async def contents_of(house: House, file_id: str) -> bytes:
     file = await house.files.load("filer", file_id, now=NOW)
     assert file is not None
@@ -71,7 +76,7 @@ async def lived_in(house: House) -> list[Turn]:
     for turn in [*turns, elsewhere]:
         await house.finish(turn)
     await house.delete("default", gone.id)
-    ids = TurnIds.new(new_tree(), NOW)
+    ids = TurnIds.new(new_tree(NOW), NOW)
     first = a_turn(None, id=ids.turn("conv_"), tree=ids.tree, door="conversation", output=b"[]")
     named = Conversation(id=first.id, created_at=NOW, metadata=b'{"a":"b"}', tip=first.id)
     await house.open_conversation(named, first)
@@ -120,7 +125,46 @@ class MovingContract:
         assert (await contents_of(other, "file_1"), await contents_of(other, "file_2")) == (CONTENTS, b"")
         assert await other.documents.get("key", "", "key_1") == await house.documents.get("key", "", "key_1")
 
-    async def test_keys_and_files_go_with_whole_projects_only(self, house: House, other: House) -> None:
+    async def test_a_tree_takes_the_files_along_that_its_turns_name(self, house: House, other: House) -> None:
+        ids = [f"file-{number:032x}" for number in range(4)]
+        for file_id in ids:
+            await add_file(house, file_id, CONTENTS + file_id.encode())
+        first, second, gone = (file_message(file_id) for file_id in (ids[0], ids[1], "file-" + "f" * 32))
+        root = a_turn(None, project="filer", input=items(first, gone))
+        below = a_turn(root, project="filer", input=items(second, first))
+        for turn in (root, below, a_turn(None, project="filer", input=items(file_message(ids[2])))):
+            await house.finish(turn)
+        which = Which(tree=root.tree)
+        export = await exported(house, which)
+        await arrive(other, lines(export))
+        for file_id in ids[:2]:
+            assert await contents_of(other, file_id) == CONTENTS + file_id.encode()
+        for file_id in ids[2:]:
+            assert await other.files.load("filer", file_id, now=NOW) is None
+
+    async def test_an_export_of_a_span_that_was_cut_is_continued_to_what_is_whole(
+        self, house: House, other: House
+    ) -> None:
+        ids = [f"file-{number:032x}" for number in range(2)]
+        for file_id in ids:
+            await add_file(house, file_id, CONTENTS + file_id.encode())
+            await house.finish(a_turn(None, project="filer", input=items(file_message(file_id))))
+        which = Which(since=1)
+        whole = lines(await exported(house, which))
+        kinds = [type(decode_line(line)).__name__ for line in whole]
+        assert kinds_in(kinds) == {"File": 2, "Piece": 4}
+        cut = BytesIO(b"".join(whole[:-3]))  # in the middle of the second file
+        left = last_place(cut)
+        assert left is not None
+        await leave(house, cut, which, now=NOW, left=left)
+        assert cut.getvalue() == b"".join(whole)
+        await arrive(other, lines(cut.getvalue()))
+        for file_id in ids:
+            assert await contents_of(other, file_id) == CONTENTS + file_id.encode()
+
+    async def test_keys_and_what_no_turn_names_go_with_whole_projects_only(
+        self, house: House, other: House
+    ) -> None:
         await lived_in(house)
 
         async def kinds(**which: Any) -> list[str]:
@@ -196,7 +240,7 @@ class MovingContract:
         assert await meant(since=NOW + 1) == {(root.tree, "default")}
         assert (root.tree, "default") in await meant(until=NOW + 1)
         assert await meant(since=NOW + 10) == set()
-        assert await meant(tree=new_tree()) == set()
+        assert await meant(tree=new_tree(NOW)) == set()
         assert await meant(project="nobody") == set()
         await arrive(other, lines(await exported(house, Which(project="other"))))
         assert await other.projects() == ["other"]
@@ -218,7 +262,7 @@ class MovingContract:
         assert [turn.id for turn in copy.turns] == [root.id]
 
     async def test_what_is_not_there_is_an_empty_copy(self, house: House) -> None:
-        name = TreeName(new_tree(), "default")
+        name = TreeName(new_tree(NOW), "default")
         assert await house.copy_tree(name) == TreeCopy(name=name, turns=[], conversations=[])
 
     async def test_anothers_id_is_not_taken_over(self, house: House) -> None:

@@ -38,7 +38,7 @@ async def filled(store: Store) -> list[Turn]:
     await store.begin(under_way, owner="me", lease=60.0, request=b"")
     await store.begin(waiting, request=SECRET.encode())
     await store.append_log(under_way, 0, SECRET.encode())
-    ids = TurnIds.new(new_tree(), NOW)
+    ids = TurnIds.new(new_tree(NOW), NOW)
     first = a_secret_turn(id=ids.turn("conv_"), tree=ids.tree, door="conversation")
     metadata = msgspec.json.encode({"bird": SECRET})
     named = Conversation(id=first.id, created_at=NOW, metadata=metadata, tip=first.id)

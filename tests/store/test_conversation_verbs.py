@@ -15,7 +15,7 @@ NOW = 1_760_000_000
 
 
 def first(tree: str | None = None, *, project: str = "p") -> Turn:
-    ids = TurnIds.new(tree or new_tree(), NOW)
+    ids = TurnIds.new(tree or new_tree(NOW), NOW)
     return Turn(
         project=project,
         id=ids.turn("conv_"),

@@ -26,7 +26,7 @@ def endpoint(number: int = 1, *event_types: str) -> Endpoint:
 
 
 def turn(*, at: int = 1000, status: str = "queued", **fields: object) -> Turn:
-    tree = new_tree()
+    tree = new_tree(0)
     made = Turn(
         project="p",
         id=TurnIds.new(tree, at).turn("resp_"),

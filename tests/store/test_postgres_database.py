@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 from msgspec.structs import replace as changed
 
 from catena.errors import PreviousResponseNotFound, StoreUnavailable
 from catena.store import Page, Store
 from catena.store.postgres import PostgresStore
-from catena.store.postgres.statements import Q
+from catena.store.postgres.database import Session
+from catena.store.postgres.statements import Q, Statement
 from tests.pipe import Pipe, running_pipe
 from tests.postgres import TestDatabase
 from tests.store.contract import LIMIT, Deletion, Leases, Logs, Reopen, Writes
@@ -109,6 +111,30 @@ async def test_a_database_that_is_not_there_is_told_at_once(postgres: TestDataba
     ):
         with pytest.raises(StoreUnavailable, match=why):
             await PostgresStore.open(changed(postgres.settings, url=url))
+
+
+async def test_a_connection_on_which_the_database_has_said_goodbye_is_not_used_again(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is closed the driver takes it for one with an operation under way."""
+    await postgres.empty()
+    store = await PostgresStore.open(changed(postgres.settings, connections=1))
+    turn = a_turn()
+    await store.finish(turn)
+    before = await store._database.fetch(BACKEND, {})
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+        patched.setattr(Session, "fetch", said_goodbye)
+        await store.load("default", turn.id)
+    assert await store.load("default", turn.id) == turn
+    assert await store._database.fetch(BACKEND, {}) != before
+    await store.close()
+
+
+BACKEND = Statement("SELECT pg_backend_pid()", [])
+
+
+async def said_goodbye(*_: object) -> None:
+    raise asyncpg.InternalClientError("another operation is in progress")
 
 
 async def test_a_password_is_in_no_message(postgres: TestDatabase) -> None:

@@ -24,7 +24,7 @@ def test_an_id_comes_back_from_its_key(tree: bytes, now: int, prefix: str) -> No
 
 
 def test_keys_of_a_tree_are_in_the_order_of_time() -> None:
-    tree = new_tree()
+    tree = new_tree(0)
     keys = [key_of(TurnIds.new(tree, now).turn("resp_")) for now in (0, 255, 256, 2**31, 2**32 - 1)]
     assert keys == sorted(keys)  # type: ignore[type-var]  # none of them is None
 

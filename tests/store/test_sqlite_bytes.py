@@ -47,7 +47,7 @@ def usual_turn(number: int, parent: Turn | None, kind: Kind) -> Turn:
     """What a server stores of one question and its answer."""
     asked, answered = kind.sizes(number)
     created_at = NOW + 7 * number
-    ids = TurnIds.new(parent.tree if parent else new_tree(), created_at)
+    ids = TurnIds.new(parent.tree if parent else new_tree(created_at), created_at)
     given = message(ids.item("msg_"), prose(asked))
     answer = message(ids.item("msg_"), prose(answered), "assistant")
     response = Response(
@@ -87,7 +87,7 @@ async def bytes_on_disk(folder: Path, depth: int, kind: Kind, *, begun: bool = F
         if begun:
             await store.begin(replace(turn, status="in_progress", output=b"[]", fields=b"{}", cuts=b""))
         await store.finish(turn)
-    await store._writer.wipe(lambda connection: None)  # as after a moment in which nobody writes
+    await store._database.writer.wipe(lambda connection: None)  # as after a moment in which nobody writes
     idle = size(folder)
     await store.close()
     return idle, size(folder)

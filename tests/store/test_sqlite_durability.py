@@ -58,7 +58,7 @@ async def commit_for_ever(path: Path) -> None:
     store = await SqliteStore.open(path)
 
     async def converse() -> None:
-        tree, parent = new_tree(), None
+        tree, parent = new_tree(NOW), None
         while True:
             turn = recognisable(TurnIds.new(tree, NOW), parent)
             if random.random() < 0.3:

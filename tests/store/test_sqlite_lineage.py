@@ -40,7 +40,7 @@ async def test_chains_are_read_while_somebody_looks_through_everything(store: Sq
         enough.wait(LIMIT)
 
     async with asyncio.timeout(LIMIT):
-        scans = [asyncio.ensure_future(store.scan(look)) for _ in range(5)]
+        scans = [asyncio.ensure_future(store._database.scan(look)) for _ in range(5)]
         await asyncio.to_thread(looking.wait)
         assert len(await store.load_chain("default", turn.id)) == 1
         enough.set()

@@ -138,7 +138,7 @@ async def test_an_index_that_kept_what_was_deleted_when_all_ended_is_made_anew(
         search = store._search
         assert search is not None
         ending.setattr(search, "purge", lambda reader: None)
-        await store._writer.wipe(
+        await store._database.writer.wipe(
             lambda connection: connection.execute("UPDATE turns SET deleted = 1").fetchall()
         )
     await store.close()
@@ -157,7 +157,7 @@ async def test_a_deletion_that_was_rolled_back_takes_nothing_out(store: SqliteSt
         raise ValueError("no")
 
     with pytest.raises(ValueError):
-        await store._writer.wipe(fail)
+        await store._database.writer.wipe(fail)
     assert await found(store, "needle") == [turn.id]
     await store.delete("default", turn.id)
     assert await found(store, "needle") == []

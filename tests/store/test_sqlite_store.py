@@ -58,7 +58,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 async def run(sqlite: SqliteStore, statement: str) -> None:
     """Have the store's own writer do something that the store would not."""
-    await sqlite._writer.write(lambda connection: connection.execute(statement).fetchall())
+    await sqlite._database.writer.write(lambda connection: connection.execute(statement).fetchall())
 
 
 async def test_a_full_disk_is_an_error_and_what_was_stored_stays(sqlite: SqliteStore) -> None:
@@ -111,7 +111,7 @@ async def test_a_large_turn_is_read_in_a_thread_and_a_small_one_at_once(sqlite: 
         await sqlite.finish(turn)
     leave = threading.Event()
     for _ in range(2):
-        sqlite._pool.submit(leave.wait, LIMIT)
+        sqlite._database._pool.submit(leave.wait, LIMIT)
     large = [asyncio.create_task(sqlite.load("default", turn.id)) for turn in (long, image)]
     async with asyncio.timeout(LIMIT):
         assert await sqlite.load("default", small.id) == small
@@ -124,7 +124,7 @@ async def test_a_large_turn_is_made_ready_in_a_thread_and_holds_no_small_one_up(
     small, large = a_turn(), a_turn(text="x" * 300_000)
     leave = threading.Event()
     for _ in range(2):
-        sqlite._pool.submit(leave.wait, LIMIT)
+        sqlite._database._pool.submit(leave.wait, LIMIT)
     writing = asyncio.create_task(sqlite.finish(large))
     await asyncio.sleep(0)  # it comes first
     async with asyncio.timeout(LIMIT):
@@ -142,9 +142,9 @@ async def test_a_tree_that_is_continued_while_it_expires_stays(
     await sqlite.finish(old)
     expire_tree = sqlite._expire_tree
 
-    async def continued_first(tree: bytes, before: bytes) -> int:
+    async def continued_first(tree: bytes, project: int, before: bytes) -> int:
         await sqlite.finish(a_turn(old, created_at=NOW + 100))
-        return await expire_tree(tree, before)
+        return await expire_tree(tree, project, before)
 
     monkeypatch.setattr(sqlite, "_expire_tree", continued_first)
     assert await sqlite.expire(NOW + 50) == 0

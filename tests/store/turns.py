@@ -23,7 +23,7 @@ def message(item_id: str, text: str, role: str = "user") -> dict[str, Any]:
 def a_turn(parent: Turn | None = None, text: str = "hello", **changes: Any) -> Turn:
     """A finished turn below `parent`, which says `text` and hears it."""
     created_at = changes.pop("created_at", NOW)
-    ids = TurnIds.new(parent.tree if parent else new_tree(), created_at)
+    ids = TurnIds.new(parent.tree if parent else new_tree(created_at), created_at)
     turn = Turn(
         project=parent.project if parent else "default",
         id=ids.turn("resp_"),

@@ -18,7 +18,9 @@ from catena.context.chain import (
     link_turn,
     without_removed,
 )
+from catena.context.media import Draft
 from catena.errors import BadRequest
+from catena.history import RENDERINGS
 from catena.ids import TurnIds
 from catena.prefix import PrefixCache
 from tests.conformance.proves import proves
@@ -60,6 +62,33 @@ def test_a_chain_is_told_from_the_root_to_the_tip() -> None:
         "question 3",
         "answer 3",
     ]
+
+
+@pytest.mark.parametrize("given", [[], [say("user", "one")], [say("system", "rule"), say("user", "two")]])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [say("assistant", "said")],
+        [{"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}],
+    ],
+)
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+def test_a_turn_whose_input_was_written_down_before_has_the_same_link(
+    given: list[dict[str, Any]], answer: list[dict[str, Any]], dialect: str
+) -> None:
+    writer = RENDERINGS[dialect].writer(lambda _: None, reads_all=False)  # type: ignore[index]  # both are dialects
+    made = turn(1, input=given, output=answer)
+    assert link_turn(None, made, writer, writer.render(given)) == link_turn(None, made, writer)
+
+
+def test_an_attachment_is_put_in_later_also_where_its_fragment_was_written_before() -> None:
+    image = {"type": "input_image", "image_url": "https://example.org/cat.png"}
+    made = turn(1, input=[{**say("user", ""), "content": [image]}])
+    writer = RENDERINGS["chat"].writer(lambda _: None, reads_all=False)
+    link = link_turn(None, made, writer, writer.render(made.input))
+    assert type(link.fragment) is Draft
+    assert link == link_turn(None, made, writer)
 
 
 def test_branches_share_their_ancestors_and_nothing_else() -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catena.ids import TurnIds, is_well_formed, item_home, item_prefix, new_tree, tree_of
+from catena.ids import DAY, RING, TurnIds, is_well_formed, item_home, item_prefix, new_tree, tree_of
 from tests.conformance.proves import proves
 
 
@@ -16,7 +16,7 @@ def test_an_id_has_the_layout_of_the_official_ones() -> None:
 
 @proves("2.2.26")
 def test_all_ids_of_a_turn_share_its_tree_and_lead_back_to_it() -> None:
-    tree = new_tree()
+    tree = new_tree(1)
     ids = TurnIds.new(tree, now=1)
     response_id, item_id = ids.turn("chatcmpl-"), ids.item("msg_")
     assert tree_of(response_id) == tree_of(item_id) == tree
@@ -24,8 +24,21 @@ def test_all_ids_of_a_turn_share_its_tree_and_lead_back_to_it() -> None:
     assert response_id == f"chatcmpl-{home}0000"
 
 
+def test_a_tree_key_begins_with_the_day_on_which_the_tree_began() -> None:
+    keys = [new_tree(day * DAY + 5.5) for day in range(0x128, 0x12C)]
+    assert [key[:3] for key in keys] == ["128", "129", "12a", "12b"]
+    assert new_tree((0x128 + RING) * DAY)[:3] == "128"
+    assert {len(key) for key in keys} == {16}
+
+
+def test_trees_of_one_day_share_nothing_but_the_day() -> None:
+    keys = [new_tree(1) for _ in range(2000)]
+    assert len(set(keys)) == len(keys)
+    assert all(len({key[place] for key in keys}) == 16 for place in range(3, 16))
+
+
 def test_the_same_turn_mints_the_same_ids_again() -> None:
-    ids = TurnIds.new(new_tree(), now=7)
+    ids = TurnIds.new(new_tree(7), now=7)
     first = [ids.item("msg_"), ids.item("fc_"), ids.call()]
     again = TurnIds.of(ids.turn("resp_"))
     assert [again.item("msg_"), again.item("fc_"), again.call()] == first
@@ -33,7 +46,7 @@ def test_the_same_turn_mints_the_same_ids_again() -> None:
 
 
 def test_ids_do_not_repeat() -> None:
-    tree = new_tree()
+    tree = new_tree(1)
     turns = [TurnIds.new(tree, now=1) for _ in range(1000)]
     minted = [turn.turn("resp_") for turn in turns] + [turn.item("msg_") for turn in turns]
     minted += [turn.call() for turn in turns]

@@ -34,7 +34,7 @@ LOGPROB = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
 
 
 def a_fold() -> Fold:
-    ids = TurnIds.new(new_tree(), 1)
+    ids = TurnIds.new(new_tree(1), 1)
     response = Response(id=ids.turn("resp_"), created_at=1, status="in_progress", model="m")
     return Fold(response, ids)
 

@@ -14,12 +14,14 @@ LAYERS = {
     "errors": 0,
     "ids": 0,
     "measures": 0,
+    "taps": 0,
     "traceparent": 0,
     "chunks": 0,
     "wire": 0,
     "tool_shapes": 0,
     # L1: pure
     "compose": 1,
+    "whole": 1,
     "fold": 1,
     "journal": 1,
     "recovery": 1,
@@ -58,6 +60,7 @@ LAYERS = {
     "retention": 3,
     "erasure": 3,
     "seen": 3,
+    "pages": 3,
     "webhooks": 3,
     "idempotency": 3,
     "uploads": 3,
@@ -90,7 +93,19 @@ LAYERS = {
 APART = {"client", "__init__"}
 """The drop-in client stands beside the server: nothing imports it, and it imports no part of the server."""
 
-PURE = ("wire", "errors", "tool_shapes", "ids", "chunks", "compose", "fold", "journal", "context", "sse")
+PURE = (
+    "wire",
+    "errors",
+    "tool_shapes",
+    "ids",
+    "chunks",
+    "compose",
+    "whole",
+    "fold",
+    "journal",
+    "context",
+    "sse",
+)
 IMPURE = {"asyncio", "time", "random", "logging", "socket", "threading", "apsw", "uvicorn", "httptools"}
 
 CONCRETE = (

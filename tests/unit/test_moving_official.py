@@ -13,7 +13,7 @@ from catena.moving.official import NotTaken, take
 from catena.store import Turn
 
 NOW = 1_780_000_000
-TREE = new_tree()
+TREE = new_tree(0)
 
 
 class Api:

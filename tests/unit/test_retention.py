@@ -33,7 +33,7 @@ async def test_a_tree_goes_as_a_whole_when_its_newest_turn_is_too_old(tmp_path: 
         )
         return turn_id
 
-    living, gone = new_tree(), new_tree()
+    living, gone = new_tree(DAY), new_tree(2 * DAY)
     old_root = await turn(living, 1)
     young = await turn(living, 20, old_root)
     forgotten = await turn(gone, 2)

@@ -27,6 +27,9 @@ class Shaky:
         self.written = asyncio.Event()
 
     async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
+        self.log_at_once(turn, batch, chunks)
+
+    def log_at_once(self, turn: Turn, batch: int, chunks: bytes) -> None:
         self.seen.append((batch, chunks))
         if self.away is None or self.keeps:
             self.batches[batch] = chunks
@@ -117,3 +120,83 @@ async def test_who_lost_the_run_is_told() -> None:
     await log.add([TextDelta("a")])
     assert lost.is_set()
     await log.close()
+
+
+async def test_what_is_added_at_once_is_there_at_once_and_in_its_order_when_the_store_was_away() -> None:
+    for keeps in (True, False):
+        store = Shaky(keeps=keeps)
+        log, lost = log_in(store)
+        await log.add([TextDelta("a")])
+        assert not log.may_wait
+        log.add_at_once([TextDelta("b")])
+        assert store.text == "ab"
+        store.away = StoreUnavailable()
+        log.add_at_once([TextDelta("c")])
+        assert log.may_wait
+        await log.add([TextDelta("d")])
+        store.away = None
+        async with asyncio.timeout(LIMIT):
+            while log.may_wait:
+                store.written.clear()
+                await store.written.wait()
+                await asyncio.sleep(0)  # it was told within the writing
+        log.add_at_once([TextDelta("e")])
+        assert store.text == "abcde"
+        await log.close()
+        assert not lost.is_set()
+
+
+async def test_who_lost_the_run_is_told_at_once() -> None:
+    store = Shaky(keeps=False)
+    log, lost = log_in(store)
+    store.away = LeaseLost("resp_1")
+    log.add_at_once([TextDelta("a")])
+    assert lost.is_set()
+    await log.close()
+
+
+async def test_a_log_that_is_written_now_and_then_is_not_written_at_once() -> None:
+    log = RunLog(cast("Store", Shaky(keeps=False)), running(), 60.0, asyncio.Event())
+    assert log.may_wait
+
+
+async def test_who_slept_hears_that_the_run_is_anothers_before_more_is_told() -> None:
+    """Half a lease without an answer: the store may have been there, and this server not."""
+
+    class Waking(Shaky):
+        async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
+            self.seen.append((batch, chunks))
+            raise StoreUnavailable if len(self.seen) == 1 else LeaseLost(turn.id)
+
+    for lease, knows in ((-1.0, True), (1000.0, False)):
+        store, lost = Waking(keeps=False), asyncio.Event()
+        log = RunLog(cast("Store", store), running(), 0.0, lost, lease=lease)
+        await log.add([TextDelta("a")])
+        assert lost.is_set() == knows
+        await log.close()
+
+
+async def test_a_timer_that_comes_while_a_piece_is_being_written_overwrites_nothing() -> None:
+    """Two writes under one number would leave the one that came last, and a gap where the next should be."""
+
+    class Slow(Shaky):
+        go_on = asyncio.Event()
+
+        async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
+            if self.seen:
+                await self.go_on.wait()
+            await super().append_log(turn, batch, chunks)
+
+    store = Slow(keeps=True)
+    log, _ = log_in(store)
+    await log.add([TextDelta("a")])
+    adding = asyncio.create_task(log.add([TextDelta("b")]))
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(log._write())  # as what was put off is
+    await asyncio.sleep(0)
+    store.go_on.set()
+    async with asyncio.timeout(LIMIT):
+        await asyncio.gather(adding, writing)
+        await log.add([TextDelta("c")])
+    await log.close()
+    assert (store.text, sorted(store.batches)) == ("abc", [0, 1, 2])

@@ -116,6 +116,28 @@ def test_variables_of_others_are_left_alone_and_those_nearly_ours_are_noticed() 
     environment = {"CATENA_CACHE": "x", "CATENA_URL": "x", "CATENA_HOTS": "x", "PATH": "x"}
     assert load_config(environment=environment) == load_config(environment={})
     assert list(unheard_of(environment)) == [("CATENA_HOTS", "CATENA_HOST")]
+    assert list(unheard_of(environment, ["CATENA_HOTS"])) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # What a rule says of good settings is said beside what is wrong elsewhere.
+        ('[server]\nport = "x"\nhost = "0.0.0.0"\n', ["2: server.port", "3: server.host"]),
+        ('[upstreams.a]\nurl = 1\n[upstreams.b]\nurl = "b"\n', ["2: upstreams.a.url", "4: upstreams.b.url"]),
+        (
+            '[upstreams.a]\nkidn = "chat"\n[models.m]\nupstream = "b"\n',
+            ["2: upstreams.a.kidn", "4: models.m.upstream"],
+        ),
+        # What only follows from it is not.
+        ('upstreams = 1\n[models.m]\nupstream = "b"\n', ["1: upstreams"]),
+        ('[server]\nhost = "0.0.0.0"\n[keys]\nrequired = "x"\n', ["4: keys.required"]),
+        ("[server]\nworkers = 4\n[store]\ndatabase = 1.5\n", ["4: store.database"]),
+    ],
+)
+def test_everything_that_is_wrong_is_said_at_once(file: Path, text: str, told: list[str]) -> None:
+    file.write_text(text)
+    assert [": ".join(line.split(": ")[:2]) for line in wrong(file)] == told
 
 
 @pytest.mark.parametrize(

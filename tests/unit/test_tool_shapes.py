@@ -248,7 +248,7 @@ some_arguments = st.one_of(
 
 
 def told(chunks: list[Chunk], end: str) -> tuple[Response, list[Event]]:
-    ids = TurnIds.new(new_tree(), 1)
+    ids = TurnIds.new(new_tree(1), 1)
     fold = Fold(Response(id=ids.turn("resp_"), created_at=1, status="in_progress", model="m"), ids)
     events = [*fold.feed([OFFERED]), *fold.start(), *fold.feed(chunks)]
     events += fold.cancel() if end == "cancel" else [*fold.feed([Finish(end)]), *fold.finish(2)]
@@ -303,7 +303,7 @@ def test_a_journal_of_a_shell_call_does_not_hold_its_commands() -> None:
 
 
 def test_a_run_that_its_server_did_not_survive_is_told_with_its_calls_as_what_they_were() -> None:
-    ids = TurnIds.new(new_tree(), 1)
+    ids = TurnIds.new(new_tree(1), 1)
     begun = Response(id=ids.turn("resp_"), created_at=1, status="in_progress", model="m")
     chunks: list[Chunk] = [
         OFFERED,

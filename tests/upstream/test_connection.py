@@ -253,6 +253,87 @@ class TestBackPressure:
         assert (line.told, line.wire.is_reading()) == (["opened", "freed"], True)
 
 
+class Pouring:
+    """Has a reply poured into a list that takes pieces while it is `willing`; `came` is what it was shown."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.willing = True
+        self.came: list[bytes] = []
+        self._reply = reply
+        self.task = asyncio.create_task(reply.pour(self._take))
+
+    def _take(self, piece: bytes) -> bool:
+        self.came.append(piece)
+        return self.willing
+
+
+class TestPouring:
+    async def begun(self) -> tuple[Line, Reply, Pouring]:
+        line = Line()
+        reply = await line.ask(STREAM, b"1\r\na\r\n", b"1\r\nb\r\n")
+        pouring = Pouring(reply)
+        await asyncio.sleep(0)
+        assert pouring.came == [b"ab"]
+        return line, reply, pouring
+
+    async def test_what_arrives_is_poured_within_the_read_of_the_socket(self) -> None:
+        line, reply, pouring = await self.begun()
+        for letter in (b"c", b"d"):
+            line.feed(b"1\r\n" + letter + b"\r\n")
+            assert pouring.came[-1] == letter
+            assert reply.size == 0
+        line.feed(b"1\r\ne\r\n0\r\n\r\n")
+        assert await pouring.task is False
+        assert pouring.came == [b"ab", b"c", b"d", b"e"]
+        assert line.told == ["opened", "freed"]
+
+    async def test_who_wants_no_more_gets_no_more_and_reads_on_later(self) -> None:
+        line, reply, pouring = await self.begun()
+        pouring.willing = False
+        line.feed(b"1\r\nc\r\n")
+        line.feed(b"1\r\nd\r\n")
+        assert await pouring.task is True
+        assert pouring.came == [b"ab", b"c"]
+        again = Pouring(reply)
+        again.willing = False
+        assert await again.task is True
+        assert again.came == [b"d"]
+
+    async def test_what_has_arrived_is_poured_before_the_error_behind_it(self) -> None:
+        line, _, pouring = await self.begun()
+        line.feed(b"1\r\nc\r\n")
+        line.connection.connection_lost(None)
+        with pytest.raises(HttpError, match="before its answer was complete"):
+            await pouring.task
+        assert pouring.came == [b"ab", b"c"]
+
+    async def test_what_is_poured_never_waits(self) -> None:
+        line, _, pouring = await self.begun()
+        line.feed(b"100000\r\n" + b"x" * 0x100000 + b"\r\n")
+        assert line.wire.is_reading()
+        assert pouring.came[-1] == b"x" * 0x100000
+
+    async def test_silence_is_noticed_as_for_any_reader(self, clock: VirtualClock) -> None:
+        line = Line()
+        reply = await line.ask(STREAM, b"1\r\na\r\n", timeouts=Timeouts(between=10))
+        pouring = Pouring(reply)
+        await clock.pass_by(9)
+        line.feed(b"1\r\nb\r\n")
+        await clock.pass_by(9)
+        assert not pouring.task.done()
+        await clock.pass_by(2)
+        with pytest.raises(HttpError, match="fell silent"):
+            await pouring.task
+
+    async def test_who_is_cancelled_leaves_and_hears_nothing_more(self) -> None:
+        line, _, pouring = await self.begun()
+        pouring.task.cancel()
+        await asyncio.wait([pouring.task])
+        assert line.wire.is_closing()
+        line.feed(b"1\r\nc\r\n")
+        assert pouring.came == [b"ab"]
+
+
 class TestRelease:
     async def begun(self) -> tuple[Line, Reply]:
         line = Line()

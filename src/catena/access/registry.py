@@ -88,7 +88,7 @@ class Registry:
         return _decode_project(found.body) if found is not None else None
 
     async def projects(self) -> Sequence[Project]:
-        """All, the oldest first."""
+        """All that were made, the oldest first."""
         return [_decode_project(each.body) for each in await self._all("project")]
 
     async def set_limits(self, name: str, limits: Limits) -> Project:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,9 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from catena.cli.terminal import console, errors, loaded
+from catena.cli.terminal import console, loaded, stop, strays_in
 from catena.config import SHORT_NAMES, Loaded, masked, variable_of
 from catena.config.problems import Place, spoken
-from catena.config.sources import unheard_of
 
 __all__ = ["app"]
 
@@ -26,8 +24,9 @@ _File = Annotated[Path | None, typer.Option("--config", help="A settings file; b
 def check(*, config: _File = None) -> None:
     """Say whether the server would start with these settings; exit with 1 if not."""
     found = loaded(config)
-    for name, near in unheard_of(os.environ):
-        errors.print(f"[bold yellow]catena:[/] {name} sets nothing. Did you mean {near}?")
+    strays = strays_in(found.config)
+    if strays:
+        stop("\n".join(strays))
     named = sorted({source.partition(":")[0] for *_, source in found.each() if source != "default"})
     console.print(f"The settings are good ({', '.join(named) or 'defaults only'}).")
 

@@ -56,7 +56,7 @@ def summary(entry: Entry, most: int = 60) -> str:
         return "(deleted)"
     words = entry.first_words
     said_first = " ⇒ ".join(one_line(text, most) for text in (words.input, words.output) if text)
-    return said_first or ("(conversation)" if entry.door == "conversation" else "(nothing)")
+    return said_first or ("(conversation)" if entry.endpoint == "conversation" else "(nothing)")
 
 
 def line_of(entry: Entry) -> str:

@@ -48,12 +48,12 @@ async def _sweep(config: Config, *, dry_run: bool, as_json: bool) -> None:
         return
     if dry_run:
         console.print(
-            f"{counts.turns} turns have had their time, and {counts.tombstones} ids of deleted turns",
+            f"{counts.turns} turns have had their time, and {counts.deleted_ids} ids of deleted turns",
             soft_wrap=True,
         )
         return
     console.print(
-        f"Removed: {counts.turns} turns, {counts.tombstones} ids of deleted turns, {counts.files} expired files, "
+        f"Removed: {counts.turns} turns, {counts.deleted_ids} ids of deleted turns, {counts.files} expired files, "
         f"{counts.abandoned_uploads} uploads that were never finished",
         soft_wrap=True,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from msgspec.structs import asdict
 from rich.markup import escape
 
-from catena.access import Project
+from catena.access import DEFAULT_PROJECT, Project, Registry
 from catena.cli.registry import (
     AsJson,
     Concurrent,
@@ -67,15 +68,15 @@ def limit(
 
 @app.command("list")
 def list_all(as_json: AsJson = False, config: ConfigFile = None, database: Database = None) -> None:
-    """Show all projects."""
-    projects = with_registry(lambda registry: registry.projects(), config, database)
+    """Show all projects; the default one is there without being made."""
+    projects = with_registry(_all, config, database)
     if as_json:
         show_json([_shape(project) for project in projects])
         return
     rows(
         ["project", "created", "limits", "revoked"],
         [
-            [project.name, day(project.created_at), _spoken(project.limits), day(project.revoked_at)]
+            [project.name, day(project.created_at or None), _spoken(project.limits), day(project.revoked_at)]
             for project in projects
         ],
     )
@@ -85,6 +86,12 @@ def list_all(as_json: AsJson = False, config: ConfigFile = None, database: Datab
 def revoke(name: Name, as_json: AsJson = False, config: ConfigFile = None, database: Database = None) -> None:
     """Have no key of a project open anything any more. What it has stored stays."""
     _show(with_registry(lambda registry: registry.revoke_project(name), config, database), as_json)
+
+
+async def _all(registry: Registry) -> Sequence[Project]:
+    made = await registry.projects()
+    has_default = any(project.name == DEFAULT_PROJECT for project in made)
+    return made if has_default else [Project(name=DEFAULT_PROJECT), *made]
 
 
 def _show(project: Project, as_json: bool) -> None:
@@ -98,7 +105,7 @@ def _show(project: Project, as_json: bool) -> None:
 def _shape(project: Project) -> dict[str, Any]:
     return {
         "name": project.name,
-        "created_at": project.created_at,
+        "created_at": project.created_at or None,
         "revoked_at": project.revoked_at,
         "limits": asdict(project.limits),
     }

@@ -15,6 +15,7 @@ from typing import IO, Any, NoReturn
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from catena.access import DEFAULT_PROJECT, Registry
 from catena.cli.terminal import errors, stop
 from catena.config import Config, database_path, encryption_key_path, is_postgres
 from catena.errors import CatenaError
@@ -40,6 +41,7 @@ __all__ = [
 
 async def export_to(output: Path | None, config: Config, which: Which, *, resume: bool) -> None:
     async with snapshot(config) as opened:
+        await _check_project(opened, which.project)
         with _target(output, resume=resume) as file, _progress() as progress:
             left = last_place(file) if resume and file.seek(0, os.SEEK_END) else Left()
             if left is None:
@@ -57,6 +59,16 @@ async def export_to(output: Path | None, config: Config, which: Which, *, resume
     if which.tree is not None and not done.trees:
         _not_there(output if not resume else None)
     errors.print(f"{done.trees} trees with {done.turns} turns")
+
+
+async def _check_project(opened: House, name: str | None) -> None:
+    """End the command for a project that has nothing and was never made: it was mistyped."""
+    if name is None or name in (stored := await opened.projects()):
+        return
+    made = [DEFAULT_PROJECT, *(project.name for project in await Registry(opened.documents).projects())]
+    if name not in made:
+        known = sorted({each.partition("/")[0] for each in (*stored, *made)})
+        stop(f"There is no project '{name}'. There are: {', '.join(known)}.")
 
 
 def _not_there(output: Path | None) -> NoReturn:

@@ -80,7 +80,7 @@ def _asked(steps: Iterable[Step]) -> list[Step]:
     asked: list[Step] = []
     by_hand: list[dict[str, Any]] = []
     for step in steps:
-        if step.entry.door == "conversation":
+        if step.entry.endpoint == "conversation":
             by_hand += step.turn.input
         else:
             given = [*by_hand, *step.turn.input]
@@ -118,7 +118,7 @@ def _body(
     remote: Remote, step: Step, given: Sequence[Mapping[str, Any]], model: str, parent: str | None
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"model": model, "input": given, "previous_response_id": parent}
-    if step.entry.door == "responses":
+    if step.entry.endpoint == "responses":
         stored = remote.response(step.entry.id)
         body |= {name: stored[name] for name, default in _SETTINGS.items() if stored.get(name) != default}
     if isinstance(step.turn.instructions, str):

@@ -57,7 +57,7 @@ class Entry(_Reply, frozen=True, kw_only=True):
     status: str
     model: str
     created_at: int
-    door: str
+    endpoint: str
     conversation: str | None = None
     deleted: bool = False
     usage: Usage | None = None
@@ -90,7 +90,7 @@ class Context(_Reply, frozen=True, kw_only=True):
 
     id: str
     parent: str | None
-    door: str
+    endpoint: str
     model: str
     status: str
     created_at: int

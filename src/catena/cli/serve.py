@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from catena.cli.registry import has_keys
-from catena.cli.terminal import console, settings, stop
+from catena.cli.terminal import console, errors, settings, stop, strays_in
 from catena.config import Config, ConfigError, is_loopback
 from catena.embedded import PullFailed
 from catena.errors import CatenaError
 from catena.greeting import greeting
 from catena.logs import keep_logs
 from catena.open_files import raise_open_files_limit
-from catena.provision import provide
+from catena.provision import providing
 
 __all__ = ["serve"]
 
@@ -63,9 +64,10 @@ def serve(
     }
     found = _settings(config, flags)
     raise_open_files_limit()
+    for stray in strays_in(found):
+        errors.print(f"[bold yellow]catena:[/] {escape(stray)}")
     keep_logs(found.logs, requests=found.server.access_log)
     try:
-        provide(found, console)
         _run(found)
     except (CatenaError, ConfigError, PullFailed, OSError) as error:
         stop(str(error))
@@ -81,13 +83,14 @@ def _settings(path: Path | None, flags: dict[tuple[str, ...], Any]) -> Config:
 
 def _run(config: Config) -> None:
     listening = _listen(config)
-    if config.server.workers == 1:
-        _run_alone(config, listening)
-        return
-    from catena.workers import Workers
+    with providing(config, console):
+        if config.server.workers == 1:
+            _run_alone(config, listening)
+            return
+        from catena.workers import Workers
 
-    if not Workers(config, listening).run(lambda: _greet(config, listening)):
-        raise typer.Exit(1)
+        if not Workers(config, listening).run(lambda: _greet(config, listening)):
+            raise typer.Exit(1)
 
 
 def _listen(config: Config) -> socket.socket:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from catena.config import Config, ConfigError, Loaded, load
+from catena.config.sources import unheard_of
 
-__all__ = ["console", "errors", "loaded", "settings", "stop"]
+__all__ = ["console", "errors", "loaded", "settings", "stop", "strays_in"]
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,6 +36,12 @@ def loaded(path: Path | None = None, flags: dict[tuple[str, ...], Any] | None = 
         return load(found, flags=flags)
     except ConfigError as error:
         stop(str(error))
+
+
+def strays_in(config: Config) -> list[str]:
+    """A sentence for each variable of the environment that looks like a setting and sets nothing."""
+    known = [settings.key_env for settings in config.upstreams.values() if settings.key_env]
+    return [f"{name} sets nothing. Did you mean {near}?" for name, near in unheard_of(os.environ, known)]
 
 
 def stop(reason: str) -> NoReturn:

@@ -64,7 +64,7 @@ def _turn(step: Step) -> dict[str, Any]:
     return {
         "id": entry.id,
         "parent": entry.parent,
-        "door": entry.door,
+        "endpoint": entry.endpoint,
         "status": entry.status,
         "model": entry.model,
         "created_at": entry.created_at,

@@ -70,7 +70,7 @@ def load(
     sources.add_environment(environment, dict.fromkeys(Config.__struct_fields__))
     sources.add_flags(flags or {})
     config, problems = read_config(sources.values)
-    problems = problems or list(check(config))
+    problems += check(config, wrong=[problem.place for problem in problems])
     if problems:
         raise ConfigError("\n".join(_told(problem, sources) for problem in problems))
     return Loaded(config, sources)

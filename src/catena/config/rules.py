@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from catena.config.problems import Problem
+from catena.config.problems import Place, Problem
 from catena.config.sections import Config, OidcSettings
 
 __all__ = [
@@ -23,18 +24,32 @@ __all__ = [
 ]
 
 
-def check(config: Config) -> Iterator[Problem]:
-    """What is wrong with settings that are each well-formed."""
+def check(config: Config, wrong: Sequence[Place] = ()) -> Iterator[Problem]:
+    """What is wrong between settings that are each well-formed: nothing is said of those that are `wrong` by
+    themselves, nor of what follows from them."""
+    for rule in _RULES:
+        if not any(_is_in(read, place) for read in rule.reads for place in wrong):
+            for problem in rule.check(config):
+                about = problem.place[:2]
+                if not any(_is_in(about, place) or _is_in(place, about) for place in wrong):
+                    yield problem
+
+
+def _is_in(inner: Place, outer: Place) -> bool:
+    """Whether a setting is another one, or in it."""
+    return inner[: len(outer)] == outer
+
+
+def _check_network(config: Config) -> Iterator[Problem]:
     if not needs_keys(config) and not is_loopback(config.server.host):
         yield Problem(
             ("server", "host"),
             f"{config.server.host} can be reached from other machines, and no API key is set. Set CATENA_API_KEY; or "
             "set `keys.required`, and make keys with `catena keys create`; or bind to 127.0.0.1.",
         )
-    yield from _check_keys(config)
-    yield from _check_oidc(config)
-    yield from _check_store(config)
-    yield from _check_upstreams(config)
+
+
+def _check_traces(config: Config) -> Iterator[Problem]:
     if config.traces.enabled and not _has_opentelemetry():
         yield Problem(
             ("traces", "enabled"),
@@ -99,7 +114,6 @@ def _check_oidc(config: Config) -> Iterator[Problem]:
 
 
 def _check_upstreams(config: Config) -> Iterator[Problem]:
-    known = config.upstreams.keys() or {"embedded"}
     for name, upstream in config.upstreams.items():
         place = ("upstreams", name, "url")
         if upstream.kind != "embedded" and not upstream.urls:
@@ -108,11 +122,43 @@ def _check_upstreams(config: Config) -> Iterator[Problem]:
             yield Problem(place, "expected a URL that begins with http:// or https://")
         if upstream.key_env and not upstream.key and not os.environ.get(upstream.key_env):
             yield Problem(("upstreams", name, "key_env"), f"the variable {upstream.key_env} is not set")
+
+
+def _check_routes(config: Config) -> Iterator[Problem]:
+    known = config.upstreams.keys() or {"embedded"}
     for name, route in config.models.items():
         if route.upstream not in known:
             yield Problem(("models", name, "upstream"), f"there is no upstream '{route.upstream}'")
     if config.default_upstream is not None and config.default_upstream not in known:
         yield Problem(("default_upstream",), f"there is no upstream '{config.default_upstream}'")
+
+
+_OPENED_BY: Final = (
+    ("server", "api_key"),
+    ("keys", "required"),
+    ("keys", "file"),
+    ("keys", "proxy_header"),
+    ("oidc", "issuer"),
+)
+"""What `needs_keys` looks at."""
+
+
+class _Rule(NamedTuple):
+    """What is checked, and the settings without which nothing can be said."""
+
+    check: Callable[[Config], Iterator[Problem]]
+    reads: Sequence[Place] = ()
+
+
+_RULES: Final = (
+    _Rule(_check_network, [("server", "host"), *_OPENED_BY]),
+    _Rule(_check_keys, [("keys", "proxy_header"), ("keys", "proxy_addresses")]),
+    _Rule(_check_oidc),
+    _Rule(_check_store, [("store", "database")]),
+    _Rule(_check_upstreams),
+    _Rule(_check_routes, [("upstreams",)]),
+    _Rule(_check_traces),
+)
 
 
 def is_loopback(host: str) -> bool:

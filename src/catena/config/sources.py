@@ -7,12 +7,15 @@ One rule gives every setting its variable: `CATENA_`, and then its place in capi
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from catena.config.problems import ConfigError, Place, spoken
+from catena.config.reading import settings_of
+from catena.config.sections import Config
 
 __all__ = ["SHORT_NAMES", "Sources", "unheard_of", "variable_of"]
 
@@ -34,6 +37,9 @@ _OTHERS: Final = frozenset(
     {"CATENA_CONFIG", "CATENA_CACHE", "CATENA_MODEL", "CATENA_URL", "CATENA_DEFAULT_UPSTREAM"}
 )
 """Variables that are read elsewhere, and those of settings in no table."""
+
+_LINKED: Final = re.compile(r"CATENA_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP))(_\w+)?")
+"""What Kubernetes sets by itself beside a service of the name `catena`."""
 
 
 class Sources:
@@ -104,13 +110,18 @@ def variable_of(place: Place) -> str:
     return _PREFIX + "__".join(str(part).upper() for part in place)
 
 
-def unheard_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Variables that set nothing but look much like one that does, with its name."""
-    for name in environment:
-        if name.startswith(_PREFIX) and "__" not in name and name not in _OTHERS and name not in SHORT_NAMES:
-            near = difflib.get_close_matches(name, SHORT_NAMES, n=1, cutoff=0.8)
-            if near:
-                yield name, near[0]
+def unheard_of(environment: Mapping[str, str], known: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Variables that set nothing, each with the one that it looks most like; `known` are those that are read
+    otherwise."""
+    tops = dict.fromkeys(Config.__struct_fields__)
+    ours = {
+        *SHORT_NAMES,
+        *_OTHERS,
+        *(variable_of(place) for place, _ in settings_of(Config) if "*" not in place),
+    }
+    for name in sorted(environment.keys() - ours - set(known)):
+        if name.startswith(_PREFIX) and _place_of(name, tops) is None and not _LINKED.fullmatch(name):
+            yield name, difflib.get_close_matches(name, sorted(ours), n=1, cutoff=0.0)[0]
 
 
 def _place_of(name: str, tops: Mapping[str, object]) -> Place | None:

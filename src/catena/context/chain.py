@@ -7,7 +7,7 @@ must: which calls wait for outputs, which ids are taken, which model spoke. Link
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -23,8 +23,9 @@ from catena.context.ledger import (
     without_bare_reasoning,
     without_orphans,
 )
+from catena.context.media import joined
 from catena.context.offer import added_tools
-from catena.context.view import Reads, shown, standing
+from catena.context.view import Reads, is_talk, shown, standing
 from catena.errors import BadRequest
 from catena.ids import item_home
 from catena.wire.response import Item
@@ -46,6 +47,9 @@ __all__ = [
 
 Render: TypeAlias = Callable[[Sequence[Item]], bytes]
 """Renders items to a fragment: JSON objects joined by commas, without brackets; empty for none."""
+
+
+_NO_IDS: Final[frozenset[str]] = frozenset()
 
 
 def _anything(item: Item) -> bool:
@@ -116,6 +120,10 @@ class Link(msgspec.Struct, frozen=True):
         return len(self.fragment) + 400 + (0 if inherited else len(msgspec.json.encode(self.tools)))
 
 
+_BEFORE_ALL: Final = Link(turn_id="", parent=None, fragment=b"", model="", depth=0)
+"""What a first turn comes after."""
+
+
 def ancestry(link: Link | None) -> Iterator[Link]:
     """The links from the tip to the root."""
     while link is not None:
@@ -169,32 +177,50 @@ def _check_unique(link: Link | None, items: Sequence[Item]) -> None:
             )
 
 
-def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer) -> Link:
-    """The link of a turn below `parent`."""
+def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer, written: bytes | None = None) -> Link:
+    """The link of a turn below `parent`. `written` is the fragment of its input, where the writer was asked before."""
     items = [*turn.input, *turn.output]
-    before = parent.open_calls if parent is not None else NOTHING_OPEN
-    tools = parent.tools if parent is not None else ()
-    view = shown(before, items, writer.reads, follows=parent is not None)
+    before = _BEFORE_ALL if parent is None else parent
+    if is_talk(items):
+        # Messages change nothing that a chain goes by, and each is written down by itself.
+        return Link(
+            turn_id=turn.id,
+            parent=parent,
+            fragment=writer.render(items) if written is None else joined(written, writer.render(turn.output)),
+            model=turn.model or before.model,
+            depth=before.depth + 1,
+            open_calls=before.open_calls,
+            foreign_ids=_foreign_ids(turn),
+            tools=before.tools,
+            thinned=turn.thinned,
+            revised=turn.revised,
+            standing=standing(turn.input),
+            configuration=before.configuration,
+        )
+    view = shown(before.open_calls, items, writer.reads, follows=parent is not None)
     added = added_tools(items)
-    stem = turn.id[-50:-4]
     return Link(
         turn_id=turn.id,
         parent=parent,
         fragment=writer.render(view.items),
-        model=turn.model or (parent.model if parent is not None else ""),
-        depth=1 if parent is None else parent.depth + 1,
-        open_calls=open_after(before, items),
-        foreign_ids=frozenset(
-            str(item["id"]) for item in turn.input if "id" in item and item["id"][-50:-4] != stem
-        ),
-        tools=(*tools, *added) if added else tools,
+        model=turn.model or before.model,
+        depth=before.depth + 1,
+        open_calls=open_after(before.open_calls, items),
+        foreign_ids=_foreign_ids(turn),
+        tools=(*before.tools, *added) if added else before.tools,
         thinned=turn.thinned,
         revised=turn.revised,
         begins=view.begins,
         standing=standing(view.items),
         withheld=writer.withheld(view.items),
-        configuration=configured(parent.configuration if parent is not None else NOTHING_SET, items),
+        configuration=configured(before.configuration, items),
     )
+
+
+def _foreign_ids(turn: ChainTurn) -> frozenset[str]:
+    stem = turn.id[-50:-4]
+    ids = [item["id"] for item in turn.input if "id" in item and item["id"][-50:-4] != stem]
+    return frozenset(ids) if ids else _NO_IDS
 
 
 def without_removed(turns: Sequence[ChainTurn]) -> Sequence[ChainTurn]:

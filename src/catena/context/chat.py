@@ -18,6 +18,7 @@ from catena.context.media import ATTACHED, drafted
 from catena.context.offer import NOTHING, Offer, chat_offer
 from catena.context.receipts import receipt
 from catena.context.sealed import thought_in
+from catena.context.view import is_talk
 from catena.errors import BadRequest
 from catena.tool_shapes import answer_of, call_arguments, call_name, is_call, is_output
 from catena.wire.request import CreateRequest
@@ -76,6 +77,8 @@ def lead(request: CreateRequest) -> list[bytes]:
 
 def messages(items: Sequence[Item], reasoning_field: str | None = None) -> list[dict[str, Any]]:
     """These items as chat messages, with reasoning in the field of that name."""
+    if is_talk(items):
+        return [_message(item) for item in items]
     transcript = _Transcript(reasoning_field)
     for item in items:
         transcript.add(item)
@@ -226,8 +229,9 @@ def options(request: CreateRequest, offer: Offer = NOTHING) -> dict[str, Any]:
     given = zip(_RENAMED.values(), _settings(request), strict=True)
     body: dict[str, Any] = {theirs: value for theirs, value in given if value is not None}
     _add_tools(request, offer, body)
-    for add in (_add_format, _add_reasoning, _add_logprobs):
-        add(request, body)
+    _add_format(request, body)
+    _add_reasoning(request, body)
+    _add_logprobs(request, body)
     return body
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "data_url",
     "drafted",
     "filled",
+    "joined",
     "media_type",
     "parts_of",
     "split_data",
@@ -71,6 +72,14 @@ def drafted(rendered: Sequence[dict[str, Any]]) -> bytes:
     if _NAMED.search(fragment) is None or not any(True for each in rendered for _ in parts_of(each)):
         return fragment
     return Draft(fragment)
+
+
+def joined(first: bytes, second: bytes) -> bytes:
+    """Two fragments as one."""
+    if not first or not second:
+        return first or second
+    both = b"%b,%b" % (first, second)
+    return Draft(both) if type(first) is Draft or type(second) is Draft else both
 
 
 def parts_of(holder: Item) -> Iterator[tuple[str, int | None, Part]]:

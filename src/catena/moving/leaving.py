@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import IO, Final, Protocol
 
@@ -22,12 +23,14 @@ from catena.moving.lines import (
 from catena.store import Page, Store
 from catena.store.documents import SERVER
 from catena.store.files import StoredFile, piece_count
-from catena.store.moving import Movable, TreeName, Which
+from catena.store.moving import Movable, TreeCopy, TreeName, Which
 
 __all__ = ["House", "Left", "last_place", "leave"]
 
 _BATCH: Final = 500
 """Names of trees that are asked for at a time."""
+
+_FILE: Final = re.compile(rb'"(file-[0-9a-f]{32})"')
 
 
 class _Owned(msgspec.Struct):
@@ -65,9 +68,12 @@ async def leave(
     if left is None or left.after is None:
         left = Left()
         await _write_head(house, file, which, now)
+    written: set[str] = set()
     while names := await house.trees(which, after=left.after, limit=_BATCH):
         for name in names:
             copy = await house.copy_tree(name)
+            if not which.whole_projects:
+                await _write_files_of(house, file, copy, now, written)
             if copy.turns:
                 file.write(encode_line(TreeLine.of(copy)))
             left.trees += bool(copy.turns)
@@ -79,7 +85,7 @@ async def leave(
 
 
 async def _write_head(house: House, file: IO[bytes], which: Which, now: int) -> None:
-    """What comes before the trees. Files and keys go with whole projects, not with single trees."""
+    """What comes before the trees. Keys go with whole projects, not with single trees."""
     file.write(encode_line(Header(version=VERSION, created_at=now)))
     for name in await house.projects():
         if which.project in (None, name):
@@ -117,6 +123,21 @@ async def _write_files(house: House, file: IO[bytes], project: str, now: int) ->
         after = found[-1].id
 
 
+async def _write_files_of(house: House, file: IO[bytes], copy: TreeCopy, now: int, written: set[str]) -> None:
+    """Write the files that the turns of a tree name, those of one project, but for what is `written` or gone."""
+    named = {
+        each
+        for turn in copy.turns
+        for column in (turn.input, turn.output, turn.fields)
+        for each in _FILE.findall(column)
+    }
+    for file_id in sorted({each.decode() for each in named} - written):
+        stored = await house.files.load(copy.name.project, file_id, now=now)
+        if stored is not None:
+            await _write_file(house, file, stored)
+            written.add(file_id)
+
+
 async def _write_file(house: House, file: IO[bytes], stored: StoredFile) -> None:
     named = {name: getattr(stored, name) for name in FileLine.__struct_fields__}
     file.write(encode_line(FileLine(**named)))
@@ -132,7 +153,7 @@ def last_place(file: IO[bytes]) -> Left | None:
 
     None if it has its end, so that there is nothing to continue. Raises ValueError if it is no export.
     """
-    left, whole = Left(), 0
+    left, whole, read = Left(), 0, 0
     file.seek(0)
     for number, text in enumerate(file):
         try:
@@ -145,11 +166,12 @@ def last_place(file: IO[bytes]) -> Left | None:
             return None
         if line is None:
             break
+        read += len(text)
         if isinstance(line, TreeLine):
+            whole = read  # files that come behind are of the next tree, and written again with it
             left.trees += 1
             left.turns += len(line.turns)
             left.after = TreeName(line.tree, line.project)
-        whole += len(text)
-    file.seek(whole if left.trees else 0)  # a head that may not be whole is written again
+    file.seek(whole)  # a head that may not be whole is written again
     file.truncate()
     return left

@@ -15,7 +15,7 @@ import msgspec
 from catena.store.counters import Counters
 from catena.store.documents import Document, Documents
 from catena.store.files import Files, StoredFile
-from catena.store.housekeeping import ALL_PROJECTS, Housekeeping, Whose
+from catena.store.housekeeping import ALL_PROJECTS, Expiry, Housekeeping, Whose
 from catena.store.lineage import Door, Lineage, Status
 from catena.store.paging import Page
 from catena.store.peers import Peers, Progress
@@ -253,15 +253,21 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def log_at_once(self) -> Callable[[Turn, int, bytes], None] | None:
+        """`append_log` without waiting; None for a store that has to wait."""
+        ...
+
     async def load_log(self, project: str, turn_id: str) -> Sequence[bytes]:
         """What was kept for a run under way, in the order of the batches."""
         ...
 
-    async def load_chain(self, project: str, turn_id: str) -> Sequence[Turn]:
+    async def load_chain(self, project: str, turn_id: str, *, most: int | None = None) -> Sequence[Turn]:
         """Every turn from the root to `turn_id`, oldest first, read in one snapshot and one round trip.
 
-        Deleted ancestors are among them, marked as deleted, with empty contents. `fields` and `cuts` may be left
-        at their defaults. Raises PreviousResponseNotFound if `turn_id` is not there or deleted.
+        With `most`, only so many of the newest; the parent of the first is not told then. Deleted ancestors are among
+        them, marked as deleted, with empty contents. `fields` and `cuts` may be left at their defaults. Raises
+        PreviousResponseNotFound if `turn_id` is not there or deleted.
         """
         ...
 
@@ -305,7 +311,16 @@ class Store(Protocol):
         """Remove whole trees whose newest turn was created before `older_than` (unix seconds), but for those of
         conversations.
 
-        At most `limit` trees in one call, each in a transaction of its own. Returns how many turns were removed.
+        At most `limit` trees in one call, few at a time. Returns how many turns were removed.
+        """
+        ...
+
+    async def sweep(self, terms: Sequence[Expiry], *, now: float) -> int:
+        """Remove all that is over under one of these terms, in one go through the store, and make room for what comes.
+
+        What others are just removing, or are about to continue, is left. A store that keeps old trees together may
+        remove them together, and then somewhat later: see docs/scaling.md. Returns how many turns were removed,
+        where they were many about how many.
         """
         ...
 

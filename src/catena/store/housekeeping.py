@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["ALL_PROJECTS", "Due", "Housekeeping", "PersonsTurn", "Whose"]
+__all__ = ["ALL_PROJECTS", "Due", "Expiry", "Housekeeping", "PersonsTurn", "Whose"]
 
 
 class Whose(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,8 +16,19 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
     only: Set[str] | None = None
     but: Set[str] = frozenset()
 
+    def covers(self, project: str) -> bool:
+        """Whether it is one of them; `project` is no end user's part of one."""
+        return (self.only is None or project in self.only) and project not in self.but
+
 
 ALL_PROJECTS: Final = Whose()
+
+
+class Expiry(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose trees are over as soon as their newest turn is older than this (unix seconds)."""
+
+    older_than: int
+    whose: Whose = ALL_PROJECTS
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,8 @@ def _plain(content: bytes) -> bytes:
 
 def take_out(turn: Turn, digest_of: Digest = _plain) -> tuple[Turn, Sequence[Place], Mapping[bytes, bytes]]:
     """The turn without its large payloads, where they belong, and the payloads by their hashes."""
+    if max(len(turn.input), len(turn.output)) < _ITEM_LEAST and len(turn.fields) < _FIELD_LEAST:
+        return turn, (), {}
     rest: dict[str, bytes] = {}
     places: list[Place] = []
     contents: dict[bytes, bytes] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -47,6 +47,7 @@ SEALED: Final = ("input", "output", "fields", "cuts")
 _PREFIXES: Final = tuple(DOORS)
 _DOOR_BYTES: Final = {prefix: bytes((number,)) for prefix, number in DOORS.items()}
 _ID: Final = re.compile(f"({'|'.join(DOORS)})([0-9a-f]{{16}}00[0-9a-f]{{32}})")
+_LONGEST: Final = max(map(len, DOORS)) + 50
 _DOOR_NAMES: Final[Sequence[Door]] = ("responses", "chat", "conversation")
 _DOOR_NUMBERS: Final = {name: number for number, name in enumerate(_DOOR_NAMES)}
 _STATUSES: Final[Sequence[Status]] = (
@@ -67,6 +68,11 @@ decode_places: Final = msgspec.msgpack.Decoder(list[Place]).decode
 
 def key_of(turn_id: str) -> Key | None:
     """Tree and rest of a turn's key; None for what cannot be a turn's id."""
+    return _key_of(turn_id) if len(turn_id) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)  # a turn's id comes again with the next turn
+def _key_of(turn_id: str) -> Key | None:
     match = _ID.fullmatch(turn_id)
     if match is None:
         return None

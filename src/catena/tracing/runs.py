@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from catena.planning import Order, Plan, Recollection
 from catena.run import Run
 from catena.runs import Runs
 from catena.store import Store, Turn
+from catena.taps import Tapped
 from catena.traceparent import passed_on
 from catena.tracing.spans import Attributes, Trace
 from catena.upstream import Prompt, Upstream
@@ -110,7 +111,7 @@ class _TracedUpstream(_Wrapped):
         super().__init__(upstream)
         self.trace = trace
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         attributes: Attributes = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": self._wrapped.name,

@@ -101,7 +101,7 @@ def _ordered(order: Order) -> dict[str, str | int | float | bool]:
         "gen_ai.request.top_p": request.top_p,
         "gen_ai.request.max_tokens": request.max_output_tokens,
         "gen_ai.conversation.id": request.conversation_id,
-        "catena.door": order.door,
+        "catena.endpoint": order.door,
         "catena.background": bool(request.background),
         "catena.previous_response_id": request.previous_response_id,
     }

@@ -6,12 +6,13 @@ stream, and yields the engine's answer as chunks. It decides nothing about respo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from catena.chunks import Chunk
+from catena.taps import Tapped
 
 __all__ = ["CHAT_DIALECTS", "Dialect", "ModelInfo", "Prompt", "Upstream"]
 
@@ -58,7 +59,7 @@ class Upstream(Protocol):
         """Which rendering of the context it takes."""
         ...
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The engine's answer: at each step, the chunks that arrived together.
 
         Closing the iterator closes the connection, so that the engine stops. Raises UpstreamError, before the

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, Unpack
 from urllib.parse import urlsplit
 
 from catena.chunks import Chunk
+from catena.taps import Tapped
 from catena.upstream import Dialect, Prompt
 from catena.upstream.chat_stream import ChatStream
 from catena.upstream.engine import Access, Engine
@@ -58,7 +59,7 @@ class ChatUpstream(Engine):
         counts = urlsplit(base_urls[0]).hostname != _NEW_NAMED_LIMIT
         self._gauge = Gauge(self.inquire, window=context_window, counts=counts)
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The engine's answer; see `Upstream.stream`."""
         options = {**self._extra, **prompt.options}
         if "max_tokens" in options and self._limit != "max_tokens":

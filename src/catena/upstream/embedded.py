@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from catena.chunks import Chunk
 from catena.embedded import EmbeddedEngine
 from catena.errors import UpstreamError
+from catena.taps import Tapped
 from catena.upstream import Dialect, ModelInfo, Prompt
 from catena.upstream.chat import ChatUpstream
 
@@ -40,12 +41,13 @@ class EmbeddedUpstream:
         self._warming = asyncio.create_task(self._warm_up())
 
     async def _warm_up(self) -> None:
+        await self._engine.fetched()
         try:
             await self._engine.start()
         except UpstreamError as error:
             log.warning("%s", error.message)
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The model's answer; see `Upstream.stream`. Raises UpstreamError where the engine cannot run here."""
         await self._engine.start()
         async with contextlib.aclosing(self._chat.stream(prompt)) as answer:
@@ -53,7 +55,8 @@ class EmbeddedUpstream:
                 yield chunks
 
     async def models(self) -> Sequence[ModelInfo]:
-        """The one model, whether it runs already or not."""
+        """The one model, whether it runs already or not. Raises UpstreamError while it is being fetched."""
+        self._engine.check_fetched()
         return [ModelInfo(self._engine.name, owned_by="catena", context_window=self._engine.context)]
 
     async def window(self, model: str) -> int | None:

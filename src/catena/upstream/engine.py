@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 import msgspec
 
 from catena.chunks import Chunk
 from catena.errors import UpstreamError
+from catena.taps import Tapped
 from catena.traceparent import passed_on
 from catena.upstream import ModelInfo
 from catena.upstream.answer import Answer, Normaliser
@@ -104,9 +107,6 @@ class Engine:
 
         return await self._persist(post)
 
-    def _tries(self, tree: str) -> _Tries:
-        return _Tries(self.name, self._replicas.order(tree), self._policy, self.errors)
-
     async def inquire(
         self, method: str, path: str, body: bytes = b"", *, root: bool = False, tree: str = ""
     ) -> Any:
@@ -136,20 +136,21 @@ class Engine:
 
     async def _ask(
         self, path: str, body: Sequence[bytes], *, tree: str, normaliser: Callable[[Faults], Normaliser]
-    ) -> AsyncGenerator[Sequence[Chunk], None]:
+    ) -> Tapped[Sequence[Chunk]]:
         """POST `body` and tell the answer, one batch of chunks for each read of the network."""
-        tries = self._tries(tree)
+        tries = _Tries(self.name, self._replicas.order(tree), self._policy, self.errors)
         while True:
             told = False
+            tap = None
             answer = None
             with tries.replica as replica:
                 try:
                     answer = await self._answer(replica, path, body, normaliser(self._faults))
-                    while batch := await answer.batch():
+                    while batch := await answer.batch(tap):
                         if not told:
                             told = True
                             replica.succeeded()
-                        yield batch
+                        tap = yield batch
                     return
                 except UpstreamError as error:
                     if told:
@@ -171,7 +172,7 @@ class Engine:
 
     async def _persist(self, ask: Callable[[Replica], Awaitable[T]]) -> T:
         """What `ask` gets from the first base URL that gives it."""
-        tries = self._tries("")
+        tries = _Tries(self.name, self._replicas.order(""), self._policy, self.errors)
         while True:
             with tries.replica as replica:
                 try:
@@ -242,7 +243,7 @@ class _Tries:
         self._order = order
         self._policy = policy
         self._attempt = 1
-        self._began = asyncio.get_running_loop().time()
+        self._began = time.monotonic()
 
     @property
     def replica(self) -> Replica:
@@ -257,7 +258,7 @@ class _Tries:
             error,
             attempt=self._attempt,
             replicas_left=max(0, len(self._order) - self._attempt),
-            spent=asyncio.get_running_loop().time() - self._began,
+            spent=time.monotonic() - self._began,
             jitter=random.random(),  # noqa: S311 - spreads load, keeps no secret
             policy=self._policy,
         )
@@ -287,6 +288,7 @@ def _rooted(base_url: str) -> str:
     return base.rstrip("/").removesuffix("/v1") + mark + query
 
 
+@lru_cache(maxsize=512)
 def _address(base_url: str, path: str) -> str:
     """The URL of `path` below `base_url`, whose query, if it has one, stays at the end."""
     base, mark, query = base_url.partition("?")

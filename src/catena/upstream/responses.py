@@ -5,12 +5,13 @@ They are used without their memory: this server keeps the state and sends the wh
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Unpack
 
 import msgspec
 
 from catena.chunks import Chunk
+from catena.taps import Tapped
 from catena.upstream import Dialect, Prompt
 from catena.upstream.engine import Access, Engine
 from catena.upstream.gauge import Gauge
@@ -53,7 +54,7 @@ class ResponsesUpstream(Engine):
         self._extra = dict(extra_body or {})
         self._gauge = Gauge(self.inquire, window=context_window, counts=False)
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The engine's answer; see `Upstream.stream`."""
         options = {**self._extra, **prompt.options}
         body = request_body(prompt.model, "input", prompt.fragments, options, b'"stream":true')

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
 from catena.chunks import Chunk, Finish, TextDelta, UsageReport
 from catena.errors import UpstreamError
+from catena.taps import Tapped
 from catena.upstream import Dialect, ModelInfo, Prompt
 
 __all__ = ["Script", "ScriptedUpstream", "echo_script", "prompt_items"]
@@ -61,7 +62,7 @@ class ScriptedUpstream:
         self.closed_early = 0
         self._count = count
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         self.prompts.append(prompt)
         finished = False
         try:

@@ -12,12 +12,13 @@ import msgspec
 
 from catena.errors import BadRequest, CatenaError, MethodNotAllowed, NotFound
 from catena.limits.ticket import Ticket
+from catena.taps import Tapped, drawn
 from catena.web.correlation import Correlation
 from catena.web.gate import Gate
 from catena.web.http import Receive, Reply, Request, Scope, Send, Stream, Visitor
 from catena.web.metering import Meter
-from catena.web.pings import Pinger
-from catena.web.routes import Routes, Socket
+from catena.web.outlet import Outlet
+from catena.web.routes import Route, Routes, Socket
 from catena.web.traffic import GONE, SWITCHED, Traffic
 
 __all__ = ["App"]
@@ -93,15 +94,16 @@ class App:
             *known.headers,
             (b"openai-processing-ms", b"%d" % ((time.perf_counter() - began) * 1000)),
             *_ALWAYS,
-            *_encoded(reply.headers),
         ]
+        if reply.headers:
+            head += _encoded(reply.headers)
         if isinstance(reply, Stream):
             # A comment is for event streams only.
             ping = self.ping if reply.content_type.startswith("text/event-stream") else 0.0
             status = 200 if await _send_stream(request, reply, head, send, ping) else GONE
         else:
             status = reply.status
-            await _send_whole(reply, head, send)
+            await _send_whole(request, reply, head, send)
         self.traffic.count(request, status, time.perf_counter() - began)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +147,11 @@ class App:
     async def _answer(self, request: Request, known: Correlation) -> Reply | Stream:
         try:
             known.check()
-            return await self._route(request)
+            route = self._route(request)
+            grant = await self.gate.admit(request, route.scope) if route.scope is not None else None
+            if grant is not None and grant.allowances and route.cost != "nothing":
+                return await self._meter.answer(request, route, grant)
+            return await route.handler(request)
         except CatenaError as error:
             return _error_reply(error)
         except Exception:
@@ -157,7 +163,8 @@ class App:
                 )
             )
 
-    async def _route(self, request: Request) -> Reply | Stream:
+    def _route(self, request: Request) -> Route:
+        """What is to answer. Raises NotFound and MethodNotAllowed."""
         match = self.routes.find(request.path)
         if match is None:
             raise NotFound(f"Invalid URL ({request.method} {request.path})")
@@ -171,10 +178,7 @@ class App:
             )
         request.route = (route.method, route.path)
         request.path_ids = match.ids
-        grant = await self.gate.admit(request, route.scope) if route.scope is not None else None
-        if grant is not None and grant.allowances and route.cost != "nothing":
-            return await self._meter.answer(request, route, grant)
-        return await route.handler(request)
+        return route
 
 
 def _error_reply(error: CatenaError) -> Reply:
@@ -194,8 +198,11 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def _send_whole(reply: Reply, head: list[tuple[bytes, bytes]], send: Send) -> None:
+async def _send_whole(request: Request, reply: Reply, head: list[tuple[bytes, bytes]], send: Send) -> None:
     head.append((b"content-length", b"%d" % len(reply.body)))
+    if request.line is not None:
+        await request.line.reply(reply.status, head, reply.body)
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": head})
     await send({"type": "http.response.body", "body": reply.body})
 
@@ -214,14 +221,16 @@ async def _send_stream(
         gone = True
         sending.cancel()
 
-    pinger = Pinger(send, ping)
+    outlet = Outlet(send, ping)
+    source: Tapped[bytes] = reply.pieces
     try:
-        async with contextlib.aclosing(reply.pieces) as pieces:
-            with request.on_disconnect(leave), pinger:
-                async for piece in pieces:
-                    pinger.busy = True
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    pinger.busy = pinger.idle = False
+        async with contextlib.aclosing(source) as pieces:
+            with request.on_disconnect(leave), outlet:
+                piece = await drawn(pieces)
+                while piece is not None:
+                    await outlet.send(piece)
+                    piece = await drawn(pieces, outlet.push)
+                await outlet.settle()
         await send({"type": "http.response.body", "body": b""})
     except asyncio.CancelledError:
         if not gone:

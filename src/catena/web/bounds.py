@@ -14,6 +14,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from catena.errors import BadRequest, CatenaError
+from catena.web.line import LINE, Line
 
 __all__ = ["MAX_HEAD", "Bounds", "bounded"]
 
@@ -55,10 +56,11 @@ def bounded(bounds: Bounds) -> type[asyncio.Protocol]:
 class _BoundedProtocol(HttpToolsProtocol):
     def __init__(self, bounds: Bounds, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.lost = False
+        self.watched: Line | None = None
         self._patience = bounds.patience
         self._heading = False
         self._receiving = True  # a connection is there for a request
-        self._fields = 0
         self._head = 0
         self._arrived = 0
         self._began = 0.0
@@ -97,19 +99,18 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._asked, self._heading, self._receiving = True, True, True
-        self._fields = self._head = 0
+        self._head = 0
         self._forget_incoming()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += len(name) + len(value)
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._heading = False
-        if self._fields + len(self.url) > MAX_HEAD:
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEAD:
             self._refuse(_HeadTooLarge(code="headers_too_large"))
         if not self._refused:
             super().on_headers_complete()
+            cycle: RequestResponseCycle | None = self.cycle  # there is none yet for a WebSocket
+            if cycle is not None and cycle.scope is self.scope:
+                cast("dict[str, Any]", self.scope)["extensions"] = {LINE: Line(self, cycle)}
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
@@ -194,3 +195,6 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._forget_incoming()
         self._forget_outgoing()
         super().connection_lost(exc)
+        self.lost = True
+        if self.watched is not None:
+            self.watched.gone()

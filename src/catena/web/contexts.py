@@ -67,13 +67,14 @@ class ContextRoutes:
             made = await _compacted_there(plan, asked)
             if made is not None:
                 return made
-        ids = TurnIds.new(new_tree(), int(time.time()))
+        now = int(time.time())
+        ids = TurnIds.new(new_tree(now), now)
         sealed, usage = await summed_up(plan, ())
         said = await self._said_by_users(request.project, plan)
         item: Item = {"id": ids.item("cmp_"), "type": "compaction", "encrypted_content": sealed}
         told = Compacted(
             id=ids.turn("resp_"),
-            created_at=int(time.time()),
+            created_at=now,
             output=[*said, item],
             usage=_usage(usage),
         )

@@ -23,8 +23,8 @@ class Correlation:
     __slots__ = ("_wrong", "client_id", "request_id")
 
     def __init__(self, headers: Mapping[bytes, bytes]) -> None:
-        given = str(headers.get(b"x-request-id", b""), "latin-1")
-        self.request_id = given if _SANE.fullmatch(given) else "req_" + os.urandom(16).hex()
+        given = str(headers[b"x-request-id"], "latin-1") if b"x-request-id" in headers else ""
+        self.request_id = given if given and _SANE.fullmatch(given) else "req_" + os.urandom(16).hex()
         self.client_id: str | None = None
         self._wrong = False
         if b"x-client-request-id" in headers:

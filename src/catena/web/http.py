@@ -11,6 +11,7 @@ import msgspec
 
 from catena.errors import BadRequest, PayloadTooLarge
 from catena.limits.ticket import Ticket
+from catena.web.line import LINE, Line
 
 __all__ = [
     "NO_ROUTE",
@@ -46,9 +47,12 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """A reply in pieces; each is written as one. The generator is closed when the client is gone."""
+    """A reply in pieces; each is written as one. The generator is closed when the client is gone.
 
-    pieces: AsyncGenerator[bytes, None]
+    It may push pieces (see `taps`).
+    """
+
+    pieces: AsyncGenerator[bytes, Any]
     content_type: str = "text/event-stream; charset=utf-8"
     headers: Mapping[str, str] = {}
 
@@ -66,6 +70,7 @@ class Request:
         "_receive",
         "client_id",
         "headers",
+        "line",
         "path_ids",
         "project",
         "request_id",
@@ -77,6 +82,9 @@ class Request:
         self.scope = scope
         self.headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
         """By their lower-case names; of those that come twice the first."""
+        # Taken out, as it leads back to the scope: of a circle only the collector would make an end.
+        self.line: Line | None = scope["extensions"].pop(LINE, None) if "extensions" in scope else None
+        """The connection that it came by, where that is one of this server's own."""
         self.request_id = request_id
         self.client_id: str | None = None
         self.project = ""
@@ -145,8 +153,10 @@ class Request:
         """The query string."""
         return Query(self.scope["query_string"].decode("latin-1"))
 
-    def on_disconnect(self, callback: Callable[[], object]) -> Watch:
+    def on_disconnect(self, callback: Callable[[], object]) -> Watch | Line:
         """While inside, call `callback` if the client goes away. The body must have been read."""
+        if self.line is not None:
+            return self.line.watch(callback)
         return Watch(self._disconnected(), callback)
 
     async def _disconnected(self) -> None:

@@ -167,7 +167,7 @@ def _entry(sketch: Sketch, root: str | None = None) -> dict[str, Any]:
         Place(
             id=sketch.id,
             parent=sketch.parent,
-            door=sketch.door,
+            endpoint=sketch.door,
             status=sketch.status,
             model=sketch.model,
             created_at=sketch.created_at,
@@ -189,7 +189,7 @@ def _context(found: Seen) -> dict[str, Any]:
         "object": "response.context",
         "id": turn.id,
         "parent": turn.parent,
-        "door": turn.door,
+        "endpoint": turn.door,
         "model": turn.model,
         "status": turn.status,
         "created_at": turn.created_at,

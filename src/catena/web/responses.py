@@ -10,7 +10,6 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec.structs import replace
 
-from catena import sse
 from catena.admission import check_supported
 from catena.elsewhere import Elsewhere, has_ended
 from catena.errors import BadRequest, NotFound
@@ -18,16 +17,18 @@ from catena.fold import TERMINAL
 from catena.history import chain_turns
 from catena.idempotency import Known, Mode, Once, request_key
 from catena.journal import replay
+from catena.pages import page_of_context, unknown_place
 from catena.planning import Order, Plan
 from catena.revival import response_of
 from catena.run import Run
 from catena.runs import Runs, not_in_background
 from catena.store import Turn
+from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
 from catena.web.omitted import omitted_headers
 from catena.web.routes import Routes
 from catena.wire import wording
-from catena.wire.events import Event, encode_event, event_type
+from catena.wire.events import Event, event_frame
 from catena.wire.items import listed_item
 from catena.wire.request import Includable, decode_create, require_input
 from catena.wire.response import Item, Response
@@ -175,17 +176,18 @@ class ResponseRoutes:
         events = replay(response_of(turn), turn.cuts)[start:]
         return Stream(_told_again(events, done_sentinel=self._done_sentinel))
 
-    async def _frames_of(self, run: Run, start: int = 0) -> AsyncGenerator[bytes, None]:
+    async def _frames_of(self, run: Run, start: int = 0) -> Tapped[bytes]:
         """The events of a run that goes on here, and then those of wherever it went."""
-        told = start
         with run.followed():
             async with contextlib.aclosing(run.feed.follow(start)) as batches:
-                async for batch in batches:
-                    told += len(batch)
-                    yield _frames(batch)
+                batch = await drawn(batches)
+                while batch is not None:
+                    tap = yield _frames(batch)
+                    batch = await drawn(batches, tap and _framed_into(tap))
         if self._elsewhere is not None and run.plan.stored and not has_ended(run.feed):
             turn = await self._store.load(run.plan.project, run.plan.response.id)
             if turn is not None:
+                told = max(start, len(run.feed))
                 async with contextlib.aclosing(self._elsewhere.follow(turn, told)) as batches:
                     async for batch in batches:
                         yield _frames(batch)
@@ -231,12 +233,15 @@ class ResponseRoutes:
         order = query.choice("order", "desc", ("asc", "desc"))
         check_include(query.many("include"))
         await self._turn(request.project, response_id)
-        chain = await self._store.load_chain(request.project, response_id)
-        items = context_items(chain)
-        if order == "desc":
-            items.reverse()
-        page = page_of(items, limit=limit, after=query.one("after"))
-        return json_reply({**page, "data": [listed_item(item) for item in page["data"]]})
+        page = await page_of_context(
+            self._store,
+            request.project,
+            response_id,
+            limit=limit,
+            after=query.one("after"),
+            ascending=order == "asc",
+        )
+        return json_reply(_list([listed_item(item) for item in page.items], has_more=page.has_more))
 
 
 async def attended(run: Run, request: Request) -> Response:
@@ -270,8 +275,13 @@ async def _told_again(events: Sequence[Event], *, done_sentinel: bool) -> AsyncG
         yield _DONE
 
 
+def _framed_into(tap: Tap[bytes]) -> Tap[Sequence[Event]]:
+    """What takes events, for what takes their frames."""
+    return lambda events: tap(_frames(events))
+
+
 def _frames(events: Sequence[Event]) -> bytes:
-    return b"".join([sse.encode(event_type(event), encode_event(event)) for event in events])
+    return event_frame(events[0]) if len(events) == 1 else b"".join(map(event_frame, events))
 
 
 def _not_streamed() -> BadRequest:
@@ -286,19 +296,18 @@ def page_of(items: list[Item], *, limit: int, after: str | None) -> dict[str, An
     if after is not None:
         place = next((place for place, item in enumerate(items) if item["id"] == after), None)
         if place is None:
-            raise BadRequest(
-                f"Invalid 'after': no item with id '{after}' in this list.",
-                param="after",
-                code="invalid_value",
-            )
+            raise unknown_place(after)
         start = place + 1
-    page = items[start : start + limit]
+    return _list(items[start : start + limit], has_more=start + limit < len(items))
+
+
+def _list(page: Sequence[Item], *, has_more: bool) -> dict[str, Any]:
     return {
         "object": "list",
         "data": page,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
-        "has_more": start + limit < len(items),
+        "has_more": has_more,
     }
 
 

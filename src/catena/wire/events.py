@@ -46,6 +46,7 @@ __all__ = [
     "TextDeltaEvent",
     "TextDone",
     "encode_event",
+    "event_frame",
     "event_type",
 ]
 
@@ -247,6 +248,7 @@ Event: TypeAlias = (
 
 _encode = msgspec.json.Encoder().encode
 _NAMES: dict[type, str] = {}
+_HEADS: dict[type, bytes] = {}
 
 
 def event_type(event: Event) -> str:
@@ -263,3 +265,18 @@ def event_type(event: Event) -> str:
 def encode_event(event: Event) -> bytes:
     """The event as one line of JSON."""
     return _encode(event.data if isinstance(event, PassedOn) else event)
+
+
+def event_frame(event: Event) -> bytes:
+    """The event as a server-sent event: its type, and itself as the data."""
+    kind = type(event)
+    if kind is PassedOn:
+        return _head(event) + _encode(event.data) + b"\n\n"  # type: ignore[union-attr]  # see event_type
+    head = _HEADS.get(kind)
+    if head is None:
+        head = _HEADS[kind] = _head(event)
+    return b"%b%b\n\n" % (head, _encode(event))
+
+
+def _head(event: Event) -> bytes:
+    return f"event: {event_type(event)}\ndata: ".encode()

@@ -29,7 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     parent: str | None
-    door: str
+    endpoint: str
     status: str
     model: str
     created_at: int
@@ -55,7 +55,7 @@ def lineage_object(place: Place) -> dict[str, Any]:
         "status": place.status,
         "model": place.model,
         "created_at": place.created_at,
-        "door": place.door,
+        "endpoint": place.endpoint,
         "conversation": conversation,
         "deleted": place.deleted,
         "usage": _usage(told.usage),

@@ -144,10 +144,20 @@ class StoredFields(ResponseFields, frozen=True, kw_only=True, omit_defaults=True
     """The same fields as the store keeps them: those that differ from the defaults."""
 
 
+class _Kept(Response, frozen=True, kw_only=True):
+    """A response of which only the stored fields are known yet."""
+
+    id: str = ""
+    created_at: int = 0
+    status: ResponseStatus = "in_progress"
+    model: str = ""
+    output: Raw = Raw(b"[]")
+
+
 _FIELDS = ResponseFields.__struct_fields__
 _values = attrgetter(*_FIELDS)
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(StoredFields)
+_decoder = msgspec.json.Decoder(_Kept)
 
 
 def stored_fields(response: Response) -> bytes:
@@ -166,13 +176,13 @@ def whole_response(
     output: bytes,
 ) -> Response:
     """The response that `stored_fields` was taken from, whole again. In a conversation it has no previous one."""
-    stored = _decoder.decode(fields)
-    return Response(
-        **msgspec.structs.asdict(stored),
+    kept = _decoder.decode(fields)
+    return msgspec.structs.replace(
+        kept,
         id=id,
         created_at=created_at,
         status=status,
         model=model,
-        previous_response_id=None if stored.conversation is not None else previous_response_id,
+        previous_response_id=None if kept.conversation is not None else previous_response_id,
         output=Raw(output),
     )

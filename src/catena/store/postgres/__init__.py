@@ -6,6 +6,10 @@ leases         who has a run until when, and what its engine sent
 conversations  names for the ends of chains
 outbox         webhooks
 removal        contents that go
+expiry         trees that have had their time, row by row
+periods        partitions by the day on which trees began
+partitions     which there are; those to come are made ahead
+retiring       partitions that have had their time, as one
 rows           between turns and their rows
 indexing       takes the words of turns behind their commits
 lookback       turns that were stored while nobody took words
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 from catena.store.postgres.database import DatabaseSettings
 from catena.store.postgres.migrating import migrate
+from catena.store.postgres.periods import Layout
 from catena.store.postgres.store import PostgresStore
 
-__all__ = ["DatabaseSettings", "PostgresStore", "migrate"]
+__all__ = ["DatabaseSettings", "Layout", "PostgresStore", "migrate"]

@@ -28,14 +28,21 @@ Row: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = Mapping[str, Any]
 
 _TRIES: Final = 5
-"""How often a transaction is begun that gets into the way of others."""
+"""How often something is begun that gets into the way of others."""
 
 _IN_THE_WAY: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 _GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the database has said goodbye on it
     OSError,
     TimeoutError,
 )
@@ -149,9 +156,12 @@ class Database:
 
     async def fetch(self, statement: Statement, values: Values) -> Sequence[Row]:
         """The rows that one statement gives, in one round trip."""
-        with _ours("The store could not be reached"):
+
+        async def send() -> Sequence[Row]:
             async with self._connection() as connection:
                 return await Session(connection, self._answer_within, self.cipher).fetch(statement, values)
+
+        return await _unhindered(send, "The store could not be reached")
 
     async def fetch_each(self, statement: Statement, values: Sequence[Values]) -> Sequence[Row]:
         """The one row that a statement gives for each of these, in one transaction and one round trip."""
@@ -183,7 +193,8 @@ class Database:
                 return await job(Session(connection, self._answer_within, self.cipher))
 
     async def _attempt(self, job: Callable[[Session], Awaitable[T]]) -> T:
-        async with self._connection() as connection, connection.transaction():
+        isolation = "read_committed" if self._settings.pooled else None  # else it is set for the session
+        async with self._connection() as connection, connection.transaction(isolation=isolation):
             if self._settings.pooled and self._settings.durability == "normal":
                 await connection.execute("SET LOCAL synchronous_commit = off")
             return await job(Session(connection, self._answer_within, self.cipher))
@@ -201,12 +212,14 @@ class Database:
             await self._pool.release(connection, timeout=_LEAVE)
 
 
-async def _unhindered(write: Callable[[], Awaitable[T]]) -> T:
-    """What a write gives, which is tried again if it got into the way of others."""
+async def _unhindered(
+    work: Callable[[], Awaitable[T]], otherwise: str = "The store could not be written"
+) -> T:
+    """What this gives, which is done again if it got into the way of others."""
     for remaining in reversed(range(_TRIES)):
         try:
-            with _ours("The store could not be written"):
-                return await write()
+            with _ours(otherwise):
+                return await work()
         except StoreUnavailable as error:
             if not remaining or not isinstance(error.__cause__, _IN_THE_WAY):
                 raise
@@ -223,6 +236,7 @@ def _session(settings: DatabaseSettings) -> dict[str, str]:
     return {
         "application_name": "catena",
         "jit": "off",
+        "default_transaction_isolation": "read committed",  # what the statements count on, whatever the role has
         "idle_in_transaction_session_timeout": _IDLE,
         "synchronous_commit": "on" if settings.durability == "full" else "off",
     }

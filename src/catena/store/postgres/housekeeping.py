@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from catena.store.housekeeping import ALL_PROJECTS, Due, PersonsTurn, Whose
+from catena.store.housekeeping import ALL_PROJECTS, Due, Expiry, PersonsTurn, Whose
 from catena.store.persons import persons_turn
 from catena.store.postgres.database import Database, Row, Session
+from catena.store.postgres.expiry import thresholds
 from catena.store.postgres.statements import Q
 
-__all__ = ["PostgresHousekeeping", "expiring"]
+__all__ = ["PostgresHousekeeping"]
 
-_ANY_NUMBER: Final = 2**62
 _CHUNK: Final = 2_000
 """Turns that are looked through at a time."""
-
-
-def expiring(older_than: int, whose: Whose, limit: int) -> dict[str, Any]:
-    """Which trees have had their time, as the statements take it."""
-    return {
-        "before": older_than.to_bytes(4).hex(),
-        "only": None if whose.only is None else sorted(whose.only),
-        "except": sorted(whose.but),
-        "limit": limit,
-    }
 
 
 class PostgresHousekeeping:
@@ -34,7 +24,9 @@ class PostgresHousekeeping:
         self._database = database.patient()
 
     async def due(self, older_than: int, *, whose: Whose = ALL_PROJECTS) -> Due:
-        (row,) = await self._database.fetch(Q["due_trees"], expiring(older_than, whose, _ANY_NUMBER))
+        (row,) = await self._database.fetch(
+            Q["due_trees"], thresholds([Expiry(older_than=older_than, whose=whose)])
+        )
         return Due(trees=row["trees"], turns=row["turns"])
 
     async def count_tombstones(self, before: int) -> int:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from catena.store import Claim, LeaseLost, Turn
 from catena.store.cipher import Cipher
+from catena.store.postgres.clock import Clock, latest
 from catena.store.postgres.database import Database, Row
 from catena.store.postgres.rows import keys_of, place_of, turn_in
 from catena.store.postgres.statements import Q
@@ -23,17 +24,25 @@ class Leases:
 
     _database: Database
     _writer: Writer
+    _clock: Clock
 
     async def claim(self, owner: str, lease: float, *, limit: int) -> Sequence[Claim]:
-        what = {"owner": owner, "lease": lease, "limit": limit}
+        until = latest(await self._clock.now(), lease)
+        what = {"owner": owner, "lease": lease, "limit": limit, "until": until}
         return claims_in(await self._database.fetch(Q["claim"], what), self._database.cipher)
 
     async def renew(self, owner: str, lease: float, turn_ids: Collection[str]) -> Sequence[str]:
         which = keys_of(turn_ids)
         if not which["ids"]:
             return []
-        rows = await self._database.fetch(Q["renew"], {**which, "owner": owner, "lease": lease})
-        return [id_of(row["tree"], row["id"]) for row in rows]
+        what = {"owner": owner, "lease": lease}
+        rows = await self._database.fetch(Q["renew"], {**which, **what})
+        kept = [row for row in rows if row["renewed"]]
+        for row in rows:
+            if not row["renewed"]:  # it is being written
+                place = {"tree": row["tree"], "id": row["id"]}
+                kept += await self._database.fetch(Q["renew_one"], {**place, **what})
+        return [id_of(row["tree"], row["id"]) for row in kept]
 
     async def release(self, turn: Turn) -> None:
         place = place_of(turn.project, turn.id)
@@ -43,6 +52,8 @@ class Leases:
     async def waiting(self) -> int:
         ((count,),) = await self._database.fetch(Q["waiting"], {})
         return int(count)
+
+    log_at_once: None = None
 
     async def append_log(self, turn: Turn, batch: int, chunks: bytes) -> None:
         tree, rest = key_of(turn.id) or (b"", b"")

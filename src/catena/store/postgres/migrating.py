@@ -6,37 +6,58 @@ its version when they start, and say what is to be done.
 
 from __future__ import annotations
 
+import time
+from importlib import resources
 from typing import Final
 
 from catena.errors import StoreUnavailable
 from catena.store.postgres.database import Database, DatabaseSettings, Session
+from catena.store.postgres.partitions import complete, layout_of, make_ahead
+from catena.store.postgres.periods import Layout, partitioned
 from catena.store.postgres.statements import Q
 from catena.store.sql import load_migrations
 
 __all__ = ["check_schema", "migrate"]
 
 _SCRIPTS: Final = load_migrations("catena.store.postgres")
+_PARTITIONING: Final = (resources.files("catena.store.postgres") / "partitioning.sql").read_text("utf-8")
+_ANOTHER_LAYOUT: Final = (
+    "The database has its tables already, and not in these partitions, which are for a new database. "
+    "To go over to them: catena export, and catena import into a new one."
+)
 
 
-async def migrate(settings: DatabaseSettings) -> tuple[int, int]:
-    """Bring the tables of a database up to date, in one transaction. Returns the versions before and after.
+async def migrate(settings: DatabaseSettings, layout: Layout | None = None) -> tuple[int, int]:
+    """Bring the tables of a database up to date, in one transaction; new ones in partitions by a `layout`. Returns the
+    versions before and after.
 
-    Raises StoreUnavailable if the database cannot be reached, or is of a newer version than this one knows.
+    Raises StoreUnavailable if the database cannot be reached, is of a newer version than this one knows, or has tables
+    already that are of another layout than one that is asked for.
     """
     database = await Database.open(settings)
     try:
-        return await database.patient().transaction(_migrate)
+        return await database.patient().transaction(lambda session: _migrate(session, layout))
     finally:
         await database.close()
 
 
-async def _migrate(session: Session) -> tuple[int, int]:
+async def _migrate(session: Session, wanted: Layout | None) -> tuple[int, int]:
     await session.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")
     await session.execute("LOCK TABLE schema_version")  # whoever else does this at the moment waits
     before = await _version(session)
     _check_known(before)
+    if not before and wanted is not None:
+        await session.execute(_PARTITIONING)
+        await session.fetch(Q["set_layout"], {"days": wanted.days, "shards": wanted.shards})
+    layout = await layout_of(session)
+    if wanted not in (None, layout):
+        raise StoreUnavailable(_ANOTHER_LAYOUT)
     for script in _SCRIPTS[before:]:
-        await session.execute(script)
+        await session.execute(partitioned(script, layout) if layout is not None else script)
+    if layout is not None:
+        await complete(session, layout)
+        while not before and await make_ahead(session, layout, time.time()):
+            pass
     await session.fetch(Q["forget_version"], {})
     await session.fetch(Q["set_version"], {"version": len(_SCRIPTS)})
     return before, len(_SCRIPTS)

@@ -7,6 +7,7 @@ from typing import Any
 
 from catena.store import Claim
 from catena.store.peers import Progress
+from catena.store.postgres.clock import Clock, latest
 from catena.store.postgres.database import Database, Row
 from catena.store.postgres.leases import chunks_in, claims_in, request_in
 from catena.store.postgres.rows import keys_of, place_of
@@ -19,8 +20,9 @@ __all__ = ["PostgresPeers"]
 class PostgresPeers:
     """See `Peers`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def progress(self, project: str, turn_id: str, batch: int) -> Progress | None:
         for row in await self._on("progress", project, turn_id, batch=batch):
@@ -49,7 +51,8 @@ class PostgresPeers:
         return [id_of(row["tree"], row["id"]) for row in rows]
 
     async def claim_cancelled(self, owner: str, lease: float, *, limit: int) -> Sequence[Claim]:
-        what = {"owner": owner, "lease": lease, "limit": limit}
+        until = latest(await self._clock.now(), lease)
+        what = {"owner": owner, "lease": lease, "limit": limit, "until": until}
         return claims_in(await self._database.fetch(Q["claim_cancelled"], what), self._database.cipher)
 
     async def waiting_among(self, turn_ids: Collection[str]) -> Sequence[str]:

@@ -109,8 +109,9 @@ SELECT {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, {pi
 FROM turns t WHERE t.tree = :tree AND t.id = :id AND t.project = :project AND NOT t.deleted;
 
 -- name: load_chain
--- From the turn to its root along its parents. Contents that are large travel as references until the end. The limit
--- says what the planner cannot know of a table that is new to it: a parent is one row, and found by its key.
+-- From the turn to its root along its parents, or :most turns. Contents that are large travel as references until the
+-- end. The inner limit says what the planner cannot know of a table that is new to it: a parent is one row, and found by
+-- its key.
 WITH RECURSIVE chain AS (
   SELECT {columns}, t.input, t.output, t.fields, t.payloads, t.number
   FROM turns t WHERE t.tree = :tree AND t.id = :id AND t.project = :project AND NOT t.deleted
@@ -120,7 +121,7 @@ WITH RECURSIVE chain AS (
 )
 SELECT {columns}, t.input, t.output, CASE t.door WHEN 2 THEN t.fields END AS fields, NULL::bytea AS cuts, t.payloads,
   t.number, {item_pieces}
-FROM chain t;
+FROM chain t LIMIT :most;
 
 -- name: conversation_chain
 -- The same from the tip of a conversation.
@@ -214,39 +215,62 @@ INSERT INTO payload_uses AS u (tree, turn, hash, in_items)
 SELECT :tree, :id, c.hash, false FROM kept, unnest(:hashes) AS c (hash)
 ON CONFLICT DO NOTHING;
 
--- name: expired_trees
--- Trees whose newest turn is older: the time stands in every id. Those of conversations stay.
-SELECT tree, count(*) AS turns FROM turns t
-WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tree = t.tree)
-  AND (:only IS NULL OR split_part(t.project, '/', 1) = ANY (:only)) AND split_part(t.project, '/', 1) <> ALL (:except)
-GROUP BY tree HAVING max(encode(substr(id, 2, 4), 'hex') COLLATE "C") < :before LIMIT :limit;
+-- name: walk_trees
+-- The next turns along the key, by their trees: those whose newest turn that was seen is older (the time stands in every
+-- id), and how far it went. It is said of each tree again before it goes.
+WITH next AS MATERIALIZED (
+  SELECT tree, encode(substr(id, 2, 4), 'hex') COLLATE "C" AS time FROM {place}
+  WHERE tree > :tree ORDER BY tree, id LIMIT :limit
+)
+SELECT ARRAY(SELECT tree FROM next GROUP BY tree HAVING max(time) < :before ORDER BY tree) AS old,
+  (SELECT tree FROM next ORDER BY tree DESC LIMIT 1) AS reached;
+
+-- name: threshold
+-- When the turns of a project are old. A part of statements.
+coalesce(
+  (SELECT n.before FROM unnest(:projects, :befores) AS n (project, before) WHERE n.project = split_part(t.project, '/', 1)),
+  :before
+);
+
+-- name: judged_trees
+-- What trees have of each project. One that a conversation ends in is never over.
+SELECT t.tree, t.project, count(*) AS turns,
+  max(encode(substr(t.id, 2, 4), 'hex') COLLATE "C") < {threshold} AND NOT EXISTS (
+    SELECT 1 FROM conversations c WHERE c.tree = t.tree AND c.project = t.project
+  ) AS over
+FROM turns t WHERE {which} GROUP BY t.tree, t.project;
+
+-- name: these_trees
+t.tree = ANY (:trees);
+
+-- name: all_trees
+true;
 
 -- name: due_trees
--- The same in numbers.
-SELECT count(*) AS trees, coalesce(sum(turns), 0)::bigint AS turns FROM ({expired_trees}) due;
+SELECT count(DISTINCT tree) AS trees, coalesce(sum(turns), 0)::bigint AS turns FROM ({judged_trees}) due WHERE over;
 
--- name: lock_tree
--- Its turns, held: nobody continues one before this transaction has ended.
-SELECT 1 FROM turns WHERE tree = :tree ORDER BY id FOR UPDATE;
+-- name: hold_trees
+-- The turns of trees that nobody else holds: nobody continues one of them before this transaction has ended.
+WITH held AS MATERIALIZED (
+  SELECT tree FROM turns WHERE tree = ANY (:trees) ORDER BY tree, id FOR UPDATE SKIP LOCKED
+)
+SELECT tree, count(*) AS turns FROM held GROUP BY tree;
 
--- name: drop_tree
--- If all of it is that old still. Returns how many turns it had.
-WITH doomed AS MATERIALIZED (
-  SELECT max(encode(substr(id, 2, 4), 'hex') COLLATE "C") < :before AS old FROM turns WHERE tree = :tree
-), unpaid AS (
-  DELETE FROM payloads USING doomed WHERE old AND tree = :tree
+-- name: drop_trees
+WITH unpaid AS (
+  DELETE FROM payloads WHERE tree = ANY (:trees)
 ), unused AS (
-  DELETE FROM payload_uses USING doomed WHERE old AND tree = :tree
+  DELETE FROM payload_uses WHERE tree = ANY (:trees)
 ), unnamed AS (
-  DELETE FROM foreign_items USING doomed WHERE old AND tree = :tree
+  DELETE FROM foreign_items WHERE tree = ANY (:trees)
 ), unlogged AS (
-  DELETE FROM logs USING doomed WHERE old AND tree = :tree
+  DELETE FROM logs WHERE tree = ANY (:trees)
 ), unsignalled AS (
-  DELETE FROM signals USING doomed WHERE old AND tree = :tree
+  DELETE FROM signals WHERE tree = ANY (:trees)
 ), uncounted AS (
-  DELETE FROM removals USING doomed WHERE old AND tree = :tree
+  DELETE FROM removals WHERE tree = ANY (:trees)
 ), gone AS (
-  DELETE FROM turns USING doomed WHERE old AND tree = :tree RETURNING 1
+  DELETE FROM turns WHERE tree = ANY (:trees) RETURNING 1
 )
 SELECT count(*) FROM gone;
 
@@ -256,14 +280,19 @@ SELECT count(*) AS turns, count(DISTINCT tree) AS trees, (
   WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
 ) AS bytes FROM turns;
 
+-- name: clock
+SELECT extract(epoch FROM clock_timestamp())::float8 AS now;
+
 -- name: waiting
 -- The first condition is that of the index.
 SELECT count(*) FROM turns WHERE under_way AND status = 0;
 
 -- name: claim
--- Runs that wait, and runs whose lease is over, the oldest first; what another is just claiming is left to it.
+-- Runs that wait, and runs whose lease is over, the oldest first; what another is just claiming is left to it. What comes
+-- late claims nothing: nobody may be waiting for it any more.
 WITH free AS MATERIALIZED (
   SELECT tree, id FROM turns WHERE under_way AND (lease_until IS NULL OR lease_until < now())
+    AND now() < to_timestamp(:until)
   ORDER BY number LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 {claim_free};
@@ -277,9 +306,23 @@ RETURNING {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, 
   t.tries;
 
 -- name: renew
-UPDATE turns t SET lease_until = now() + :lease * interval '1 second'
-FROM unnest(:trees, :ids) AS r (tree, id)
-WHERE t.tree = r.tree AND t.id = r.id AND t.status < 2 AND t.owner = :owner RETURNING t.tree, t.id;
+-- All of them but those that are just being written, which are told as not renewed: writes come in groups that hold
+-- several runs, so who waits for one must hold no other.
+WITH mine AS MATERIALIZED (
+  SELECT t.tree, t.id FROM unnest(:trees, :ids) AS r (tree, id) JOIN turns t ON t.tree = r.tree AND t.id = r.id
+  WHERE t.status < 2 AND t.owner = :owner
+), free AS MATERIALIZED (
+  SELECT t.tree, t.id FROM mine m JOIN turns t ON t.tree = m.tree AND t.id = m.id
+  WHERE t.status < 2 AND t.owner = :owner FOR NO KEY UPDATE OF t SKIP LOCKED
+), renewed AS (
+  UPDATE turns t SET lease_until = now() + :lease * interval '1 second'
+  FROM free f WHERE t.tree = f.tree AND t.id = f.id AND t.status < 2 AND t.owner = :owner RETURNING t.tree, t.id
+)
+SELECT m.tree, m.id, r.id IS NOT NULL AS renewed FROM mine m LEFT JOIN renewed r ON r.tree = m.tree AND r.id = m.id;
+
+-- name: renew_one
+UPDATE turns SET lease_until = now() + :lease * interval '1 second'
+WHERE tree = :tree AND id = :id AND status < 2 AND owner = :owner RETURNING tree, id;
 
 -- name: release
 UPDATE turns SET status = 0, owner = NULL, lease_until = NULL, tries = tries - 1
@@ -366,9 +409,13 @@ WHERE tree = :tree AND id = :id AND project = :project RETURNING 1;
 DELETE FROM conversations WHERE tree = :tree AND id = :id AND project = :project RETURNING 1;
 
 -- name: outside_all_contexts
--- The turns of a tree that no response has above it: items that were put into a conversation after the last one.
+-- The turns of a tree that no response has above it: items that were put into a conversation after the last one. Should
+-- another conversation have the same key for its tree, they are not of that.
 WITH RECURSIVE needed AS (
-  SELECT id, parent FROM turns WHERE tree = :tree AND project = :project AND door < 2 AND NOT deleted
+  (SELECT id, parent FROM turns WHERE tree = :tree AND project = :project AND door < 2 AND NOT deleted
+  UNION ALL
+  SELECT t.id, t.parent FROM conversations c JOIN turns t ON t.tree = :tree AND t.id = c.tip
+  WHERE c.tree = :tree AND c.project = :project)
   UNION
   SELECT t.id, t.parent FROM needed JOIN turns t ON t.tree = :tree AND t.id = needed.parent
 )
@@ -613,7 +660,7 @@ WHERE s.cancel AND t.owner = :owner AND t.status < 2;
 -- name: claim_cancelled
 WITH free AS MATERIALIZED (
   SELECT t.tree, t.id FROM signals s JOIN turns t ON t.tree = s.tree AND t.id = s.turn
-  WHERE s.cancel AND t.status < 2 AND (t.lease_until IS NULL OR t.lease_until < now())
+  WHERE s.cancel AND t.status < 2 AND (t.lease_until IS NULL OR t.lease_until < now()) AND now() < to_timestamp(:until)
   LIMIT :limit FOR UPDATE OF t SKIP LOCKED
 )
 {claim_free};
@@ -696,13 +743,20 @@ WITH asked AS (
 SELECT has_room FROM counted ORDER BY place;
 
 -- name: renew_places
+-- In one order, as everybody locks them.
+WITH locked AS MATERIALIZED (
+  SELECT name FROM places WHERE held ?| :holders ORDER BY name FOR UPDATE
+)
 UPDATE places p SET held = held || (
   SELECT jsonb_object_agg(h.holder, extract(epoch FROM clock_timestamp()) + :lease)
   FROM unnest(:holders) AS h (holder) WHERE p.held ? h.holder)
-WHERE p.held ?| :holders;
+FROM locked l WHERE p.name = l.name AND p.held ?| :holders;
 
 -- name: let_go
-UPDATE places SET held = held - :holder WHERE held ? :holder;
+WITH locked AS MATERIALIZED (
+  SELECT name FROM places WHERE held ? :holder ORDER BY name FOR UPDATE
+)
+UPDATE places p SET held = held - :holder FROM locked l WHERE p.name = l.name;
 
 -- name: hold_key
 INSERT INTO key_holds AS h (project, name, owner, until)
@@ -734,12 +788,12 @@ DELETE FROM words WHERE tree = :tree AND turn = ANY (:ids);
 -- name: drop_unworded_turns
 DELETE FROM unworded WHERE tree = :tree AND turn = ANY (:ids);
 
--- name: drop_unworded_tree
-DELETE FROM unworded WHERE tree = :tree;
+-- name: drop_unworded_trees
+DELETE FROM unworded WHERE tree = ANY (:trees);
 
--- name: drop_words_of_tree
--- Those of no turn: the tree is gone.
-DELETE FROM words WHERE tree = :tree;
+-- name: drop_words_of_trees
+-- Those of no turn: the trees are gone.
+DELETE FROM words WHERE tree = ANY (:trees);
 
 -- name: hold_unworded
 -- The same; for those that somebody is just taking it waits, until they are taken.
@@ -867,3 +921,90 @@ WHERE (blob, number) > (:blob, :piece) AND substr(content, 1, 12) <> :head ORDER
 
 -- name: reseal_piece
 UPDATE file_pieces SET content = :content WHERE blob = :blob AND number = :piece;
+
+-- name: is_partitioned
+SELECT to_regclass('partitioning') IS NOT NULL AS known;
+
+-- name: layout
+SELECT days, shards FROM partitioning;
+
+-- name: set_layout
+INSERT INTO partitioning (days, shards) VALUES (:days, :shards);
+
+-- name: partitions
+SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = to_regclass(:kind) ORDER BY 1;
+
+-- name: columns_of
+-- Those that are written.
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns FROM pg_attribute
+WHERE attrelid = to_regclass(:kind) AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+
+-- name: hold_name
+-- Until the transaction has ended, unless somebody else has it.
+SELECT pg_try_advisory_xact_lock(hashtextextended('catena ' || current_schema() || ' ' || :kind, 0)) AS held;
+
+-- name: estimate
+-- About how many rows a table has, by what the database noted last; less than nothing if it has noted nothing yet.
+SELECT coalesce(sum(CASE WHEN c.reltuples < 0 THEN -1e18 ELSE c.reltuples END), 0)::float8 AS rows
+FROM pg_partition_tree(to_regclass(:kind)) p JOIN pg_class c ON c.oid = p.relid WHERE p.isleaf;
+
+-- name: is_there
+SELECT to_regclass(:kind) IS NOT NULL AS there;
+
+-- name: watched
+-- How many of these tables note which trees are written to.
+SELECT count(*) FROM unnest(:tables) AS n (name) JOIN pg_trigger g ON g.tgrelid = to_regclass(n.name)
+WHERE g.tgname = 'note_touched_tree';
+
+-- name: survivors
+-- The trees of a partition that are not over, found by what keeps them: turns that are young enough, along an index of
+-- their times; what is of projects with longer terms; and conversations.
+SELECT t.tree FROM {turns} t WHERE substr(t.id, 2, 4) >= decode(:before, 'hex')
+  AND encode(substr(t.id, 2, 4), 'hex') COLLATE "C" >= {threshold}
+UNION
+SELECT t.tree FROM unnest(:projects, :befores) AS n (project, before) JOIN {turns} t
+  ON (t.project = n.project OR t.project > n.project || '/' AND t.project < n.project || '0')
+  AND t.door < 2 AND NOT t.deleted
+WHERE n.before < :before AND encode(substr(t.id, 2, 4), 'hex') COLLATE "C" >= n.before
+UNION
+SELECT tree FROM {conversations};
+
+-- name: count_survivors
+SELECT count(*) FROM {turns} WHERE tree IN ({survivors});
+
+-- name: move_from_rest
+WITH moved AS (DELETE FROM {rest} WHERE {holds} RETURNING {written})
+INSERT INTO {new} ({written}) SELECT {written} FROM moved;
+
+-- name: copy_kept
+INSERT INTO {new} ({written}) SELECT {written} FROM {old} WHERE tree IN (SELECT tree FROM kept_trees);
+
+-- name: forget_copied
+DELETE FROM {new} WHERE tree IN (SELECT tree FROM touched_trees WHERE period = :kind);
+
+-- name: touched_among
+t.tree IN (SELECT tree FROM touched_trees WHERE period = :kind);
+
+-- name: keep_touched
+INSERT INTO kept_trees (tree) SELECT tree FROM ({judged_trees}) touched WHERE NOT over;
+
+-- name: copy_touched
+INSERT INTO {new} ({written}) SELECT {written} FROM {old} WHERE tree IN (
+  SELECT tree FROM touched_trees WHERE period = :kind INTERSECT SELECT tree FROM kept_trees
+);
+
+-- name: forget_kept
+DELETE FROM kept_trees;
+
+-- name: any_turn
+SELECT 1 FROM {turns} LIMIT 1;
+
+-- name: count_turns
+SELECT count(*) FROM {turns};
+
+-- name: keep_survivors
+INSERT INTO kept_trees (tree) {survivors};
+
+-- name: forget_touched
+DELETE FROM touched_trees WHERE period = :kind;

@@ -1,4 +1,4 @@
-"""Removing contents, as parts of transactions: of turns, which stay as tombstones, and of whole trees.
+"""Removing the contents of turns, which stay as tombstones, as parts of transactions.
 
 The order matters, as others write at the same time: first the turns are taken, then what they have is looked for, in
 statements of their own, which see what others have committed before.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from catena.store.postgres.database import Row, Session
 from catena.store.postgres.statements import Q
 
-__all__ = ["below", "drop_payloads", "drop_tree", "erase"]
+__all__ = ["below", "drop_payloads", "erase"]
 
 
 async def erase(session: Session, tree: bytes, ids: Sequence[bytes]) -> list[bytes]:
@@ -41,17 +41,6 @@ async def drop_payloads(
     if hashes:
         await session.fetch(Q["unuse_payloads"], what)
         await session.fetch(Q["drop_unused_payloads"], {"tree": tree, "hashes": hashes})
-
-
-async def drop_tree(session: Session, tree: bytes, before: str) -> int:
-    """Remove a tree with all that it has, unless it was continued since it was found. Returns how many turns it had."""
-    what = {"tree": tree, "before": before}
-    await session.fetch(Q["lock_tree"], what)
-    ((removed,),) = await session.fetch(Q["drop_tree"], what)
-    if removed:
-        await session.fetch(Q["drop_unworded_tree"], what)
-        await session.fetch(Q["drop_words_of_tree"], what)
-    return int(removed)
 
 
 def below(outline: Sequence[Row], turn: bytes) -> list[bytes]:

@@ -42,6 +42,7 @@ CREATE TABLE turns (
 CREATE INDEX turns_running ON turns (number) WHERE under_way;
 CREATE INDEX turns_of_project ON turns (project, number) WHERE door < 2 AND NOT deleted;
 CREATE INDEX turns_listed ON turns (project, created_at, number) WHERE listed;
+CREATE INDEX turns_deleted ON turns (created_at) WHERE deleted;
 
 -- Large payloads, once for each tree and content.
 CREATE TABLE payloads (

@@ -31,13 +31,13 @@ _TYPES: Final[Mapping[str, str]] = {
         "bool[]": "in_items",
         "float8[]": "amounts",
         "bigint[]": "sizes",
-        "smallint": "door status",
+        "smallint": "door status days shards",
         "integer": "fence batch version edge piece",
         "bigint": "created_at after limit since created_after created_before before_time expires_at size time most",
         "boolean": "listed searched done",
         "float8": "lease notify_at due now until next seconds",
         "text": "query project after_project owner subject event_type endpoint before kind holder",
-        "text[]": "vectors event_types only except holders",
+        "text[]": "vectors event_types holders projects befores tables",
     }.items()
     for name in names.split()
 }
@@ -84,6 +84,23 @@ _PARTS: Final = {
     "labelled",
     "among_few",
     "among_many",
+    "threshold",
+    "judged_trees",
+    "these_trees",
+    "all_trees",
+    "touched_among",
+    "keep_touched",
+    "due_trees",
+    "walk_trees",
+    "survivors",
+    "count_survivors",
+    "count_turns",
+    "move_from_rest",
+    "copy_kept",
+    "forget_copied",
+    "copy_touched",
+    "any_turn",
+    "keep_survivors",
 }
 _IN_ORDER: Final = {"list_listed", "list_conversations", "walk", "list_documents", "list_files"}
 _ORDERS: Final = {
@@ -109,6 +126,9 @@ Q: Final[Mapping[str, Statement]] = {
         for how in ("few", "many")
         for order, parts in _ORDERS.items()
     },
+    "judged_trees": statement("judged_trees", which="{these_trees}"),
+    "due_trees": statement("due_trees", which="{all_trees}"),
+    "keep_touched": statement("keep_touched", which="{touched_among}"),
     **{
         f"newest_wanted_{how}": statement("newest_wanted", found=f"{{among_{how}}}")
         for how in ("few", "many")

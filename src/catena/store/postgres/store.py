@@ -15,13 +15,15 @@ from catena.errors import NotFound, PreviousResponseNotFound
 from catena.ids import item_home
 from catena.store import KeyUse, Page, Turn, Usage
 from catena.store.cipher import Sealing
-from catena.store.housekeeping import ALL_PROJECTS, Whose
+from catena.store.housekeeping import ALL_PROJECTS, Expiry, Whose
+from catena.store.postgres.clock import Clock
 from catena.store.postgres.conversations import Conversations
 from catena.store.postgres.counters import PostgresCounters
 from catena.store.postgres.database import Database, DatabaseSettings, Row, Session
 from catena.store.postgres.documents import PostgresDocuments
+from catena.store.postgres.expiry import Walk
 from catena.store.postgres.files import PostgresFiles
-from catena.store.postgres.housekeeping import PostgresHousekeeping, expiring
+from catena.store.postgres.housekeeping import PostgresHousekeeping
 from catena.store.postgres.indexing import Indexing
 from catena.store.postgres.leases import Leases
 from catena.store.postgres.lineage import PostgresLineage
@@ -30,8 +32,9 @@ from catena.store.postgres.migrating import check_schema
 from catena.store.postgres.moving import Moving
 from catena.store.postgres.outbox import Outbox
 from catena.store.postgres.peers import PostgresPeers
-from catena.store.postgres.removal import below, drop_payloads, drop_tree, erase
+from catena.store.postgres.removal import below, drop_payloads, erase
 from catena.store.postgres.resealing import PostgresResealing, unlocked
+from catena.store.postgres.retiring import Sweep
 from catena.store.postgres.rows import (
     labels_in,
     labels_of,
@@ -56,6 +59,8 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
     def __init__(self, database: Database, *, searched: bool) -> None:
         self._database = database
         self._writer = Writer(database)
+        self._walk: tuple[Expiry, Walk] | None = None  # one of `expire` that was not at its end
+        self._clock = Clock(database)
         self._indexing = Indexing(database) if searched else None
         self._turns = Turns(database, self._writer, searched=searched)
         self.counters = PostgresCounters(database)
@@ -63,7 +68,7 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         self.files = PostgresFiles(database)
         self.housekeeping = PostgresHousekeeping(database)
         self.lineage = PostgresLineage(database, self._indexing)
-        self.peers = PostgresPeers(database)
+        self.peers = PostgresPeers(database, self._clock)
         cipher = database.cipher
         self.resealing = PostgresResealing(database, cipher) if isinstance(cipher, Sealing) else None
 
@@ -156,15 +161,17 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         return [id_of(place["tree"], rest) for rest in await self._database.transaction(job)]
 
     async def expire(self, older_than: int, *, whose: Whose = ALL_PROJECTS, limit: int = 1000) -> int:
-        which = expiring(older_than, whose, limit)
-        removed = 0
-        for row in await self._database.patient().fetch(Q["expired_trees"], which):
-            # Each by itself, so that nobody has to wait for all of them.
-            removed += await self._expire_tree(row["tree"], which["before"])
+        term = Expiry(older_than=older_than, whose=whose)
+        if self._walk is None or self._walk[0] != term:
+            self._walk = term, Walk(self._database, [term])
+        _, walk = self._walk
+        _, removed = await walk.on(limit)
+        if walk.is_over:
+            self._walk = None
         return removed
 
-    async def _expire_tree(self, tree: bytes, before: str) -> int:
-        return await self._database.transaction(lambda session: drop_tree(session, tree, before))
+    async def sweep(self, terms: Sequence[Expiry], *, now: float) -> int:
+        return await Sweep(self._database, terms, now).run()
 
     # Reading
 
@@ -178,8 +185,8 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         rows = await self._rows("load", project, turn_id)
         return turn_in(project, rows[0], self._database.cipher) if rows else None
 
-    async def load_chain(self, project: str, turn_id: str) -> Sequence[Turn]:
-        rows = await self._rows("load_chain", project, turn_id)
+    async def load_chain(self, project: str, turn_id: str, *, most: int | None = None) -> Sequence[Turn]:
+        rows = await self._rows("load_chain", project, turn_id, most=most)
         if not rows:
             raise PreviousResponseNotFound(turn_id)
         return turns_in(project, rows, self._database.cipher)
@@ -231,7 +238,7 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         ((count,),) = await self._database.patient().fetch(Q["stored_bytes"], {"project": project})
         return int(count)
 
-    async def _rows(self, name: str, project: str, turn_id: str) -> Sequence[Row]:
+    async def _rows(self, name: str, project: str, turn_id: str, **more: Any) -> Sequence[Row]:
         """What a statement finds for a turn; nothing for an id that cannot be one of ours."""
         place = place_of(project, turn_id)
-        return await self._database.fetch(Q[name], place) if place is not None else ()
+        return await self._database.fetch(Q[name], {**place, **more}) if place is not None else ()

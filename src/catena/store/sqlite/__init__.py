@@ -1,14 +1,21 @@
 """The store in one SQLite file.
 
-store          the verbs of `Store`, over the statements of queries.sql
-belongings     what a turn has outside its row
-logs           what engines send while runs go on, in files beside it
-copying        a copy of one moment, beside a server
+store          the verbs of `Store`: opening, reading, and what the next six add to them
+turns          begun and finished, each in one transaction
+removal        contents that go
+leases         who has a run until when
 conversations  names for the ends of chains
+outbox         webhooks
 moving         whole trees out and in
+belongings     what a turn has outside its row
+holding        who may move a conversation
+rows           between turns and their rows
+logs           what engines send while runs go on, in files beside it
 documents      small objects under their ids, also for commands that run beside a server
-outbox         webhooks, in the transactions of the store
-writer         the one thread that writes, and commits in groups
+copying        a copy of one moment, beside a server
+database       the connections: one thread writes, others read
+writer         that thread, which commits in groups
+statements     queries.sql, made ready
 opening        for one server alone, and brought up to date
 migrations     the tables, as numbered scripts, forward only; schema.sql is what they make
 """

@@ -1,8 +1,4 @@
-"""Conversations in SQLite: names for the ends of chains, and who may move them.
-
-Everything here is a part of a transaction that the store's writer has begun, or a read. That a conversation is held is
-told by the turn that runs in it, so it is free again when that turn has ended, in whichever way.
-"""
+"""Conversations in SQLite: names for the ends of chains. Who may move them is in `holding`."""
 
 from __future__ import annotations
 
@@ -10,107 +6,105 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import apsw
+import msgspec
 
-from catena.errors import ConversationLocked, ConversationNotFound
+from catena.errors import ConversationNotFound
 from catena.store import Conversation, Page, Turn
-from catena.store.rows import id_of, key_of
-from catena.store.sqlite import belongings
+from catena.store.sqlite import holding
+from catena.store.sqlite.database import Database
+from catena.store.sqlite.holding import place_of
+from catena.store.sqlite.removal import erase
+from catena.store.sqlite.rows import chain_in
 from catena.store.sqlite.statements import load_statements
+from catena.store.sqlite.turns import NO_RUN, add_new, prepared
 
-__all__ = ["add", "advance", "drop", "find", "hold", "listed", "move", "place_of", "set_metadata"]
+__all__ = ["Conversations", "name_end"]
 
 _Q: Final = load_statements()
 _BEYOND_ALL: Final = 2**62
 
 
-def place_of(conversation_id: str, project: int) -> dict[str, Any]:
-    """By what a conversation is looked up; there is none with a foreign id."""
-    tree, rest = key_of(conversation_id) or (b"", b"")
-    return {"tree": tree, "id": rest, "project": project}
+class Conversations:
+    """The verbs of a `Store` for conversations."""
+
+    _database: Database
+
+    async def open_conversation(self, conversation: Conversation, first: Turn) -> None:
+        row = await prepared(self._database, first)
+
+        def job(connection: apsw.Connection) -> None:
+            number, project = add_new(self._database, connection, row, NO_RUN)
+            name_end(connection, conversation, project, number)
+
+        await self._database.write(job)
+
+    async def extend_conversation(self, turn: Turn) -> None:
+        row = await prepared(self._database, turn)
+
+        def job(connection: apsw.Connection) -> None:
+            number, project = add_new(self._database, connection, row, NO_RUN)
+            holding.move(connection, turn, project, number)
+
+        await self._database.write(job)
+
+    async def load_conversation(self, project: str, conversation_id: str) -> Conversation | None:
+        place = place_of(conversation_id, self._database.project(project))
+        return self._database.read(lambda reader: holding.find(reader, place))
+
+    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
+        place = place_of(conversation_id, self._database.project(project))
+        statement, cipher = _Q["conversation_chain"], self._database.cipher
+        turns = await self._database.aside(lambda reader: chain_in(reader, project, statement, place, cipher))
+        if not turns:
+            raise ConversationNotFound(conversation_id)
+        return turns
+
+    async def set_conversation_metadata(self, project: str, conversation_id: str, metadata: bytes) -> bool:
+        place = place_of(conversation_id, self._database.project(project))
+        values = {**place, "metadata": metadata}
+        return await self._database.write(
+            lambda connection: bool(list(connection.execute(_Q["set_conversation_metadata"], values)))
+        )
+
+    async def drop_conversation(self, project: str, conversation_id: str) -> bool:
+        place = place_of(conversation_id, self._database.project(project))
+        return await self._database.wipe(lambda connection: _drop(connection, place))
+
+    async def list_conversations(
+        self, project: str, page: Page, *, metadata: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[Conversation], bool]:
+        number = self._database.project(project)
+        wanted = msgspec.json.encode(metadata or {})
+        found = await self._database.aside(lambda reader: _listed(reader, number, page, wanted))
+        return found[: page.limit], len(found) > page.limit
 
 
-def find(connection: apsw.Connection, place: Mapping[str, Any]) -> Conversation | None:
-    """It as it is now."""
-    found = _numbered(connection, place)
-    return found[1] if found is not None else None
-
-
-def _numbered(connection: apsw.Connection, place: Mapping[str, Any]) -> tuple[int, Conversation] | None:
-    for number, *values in connection.execute(_Q["conversation"], place):
-        return number, _conversation(place["tree"], place["id"], values)
-    return None
-
-
-def _conversation(tree: bytes, rest: bytes, values: Sequence[Any]) -> Conversation:
-    created_at, metadata, tip, busy = values
-    return Conversation(
-        id=id_of(tree, rest), created_at=created_at, metadata=metadata, tip=id_of(tree, tip), busy=bool(busy)
-    )
-
-
-def add(connection: apsw.Connection, conversation: Conversation, project: int, tip: int) -> None:
-    """A new one, which ends with the turn in row `tip`."""
+def name_end(connection: apsw.Connection, conversation: Conversation, project: int, tip: int) -> None:
+    """Store a new conversation, which ends with the turn in row `tip`."""
     place = place_of(conversation.id, project)
     what = {"created_at": conversation.created_at, "metadata": conversation.metadata, "tip": tip}
     connection.execute(_Q["add_conversation"], {**place, **what})
 
 
-def hold(connection: apsw.Connection, turn: Turn, project: int, number: int) -> None:
-    """Let the turn in row `number`, which begins to run, hold its conversation, if it has one."""
-    if turn.conversation is not None:
-        what = {"conversation": _free(connection, turn, project), "number": number}
-        connection.execute(_Q["hold_conversation"], what)
-
-
-def advance(connection: apsw.Connection, number: int) -> None:
-    """Append the turn in row `number`, which has ended, to the conversation that it held."""
-    connection.execute(_Q["advance_conversation"], {"number": number})
-
-
-def move(connection: apsw.Connection, turn: Turn, project: int, number: int) -> None:
-    """Append the turn in row `number`, which is no run, to its conversation."""
-    connection.execute(_Q["move_conversation"], {"number": _free(connection, turn, project), "tip": number})
-
-
-def _free(connection: apsw.Connection, turn: Turn, project: int) -> int:
-    """The number of the turn's conversation, which nobody holds and nobody has moved since the turn was planned."""
-    assert turn.conversation is not None
-    found = _numbered(connection, place_of(turn.conversation, project))
-    if found is None:
-        raise ConversationNotFound(turn.conversation)
-    number, conversation = found
-    if conversation.busy or conversation.tip != turn.parent:
-        raise ConversationLocked
-    return number
-
-
-def set_metadata(connection: apsw.Connection, place: Mapping[str, Any], metadata: bytes) -> bool:
-    """Replace the metadata; False if there is none."""
-    return bool(list(connection.execute(_Q["set_conversation_metadata"], {**place, "metadata": metadata})))
-
-
-def drop(connection: apsw.Connection, place: Mapping[str, Any]) -> bool:
+def _drop(connection: apsw.Connection, place: Mapping[str, Any]) -> bool:
     """Forget the name of its chain, and what no response has seen; False if there is none."""
     if not list(connection.execute(_Q["drop_conversation"], place)):
         return False
     tree = {"tree": place["tree"], "project": place["project"]}
     for (number,) in list(connection.execute(_Q["outside_all_contexts"], tree)):
-        belongings.drop(connection, number)
-        connection.execute(_Q["erase"], {"number": number})
+        erase(connection, number)
     return True
 
 
-def listed(
-    connection: apsw.Connection, project: int, page: Page, after: Mapping[str, Any] | None, wanted: bytes
-) -> list[Conversation]:
-    """A page of those of a project, and one more if there is more; `after` is the place of the last one before."""
-    number = 0 if page.ascending else _BEYOND_ALL
-    if after is not None:
-        found = _numbered(connection, after)
+def _listed(connection: apsw.Connection, project: int, page: Page, wanted: bytes) -> list[Conversation]:
+    """A page of those of a project, and one more if there is more."""
+    after = 0 if page.ascending else _BEYOND_ALL
+    if page.after is not None:
+        found = holding.numbered(connection, place_of(page.after, project))
         if found is None:
-            raise ConversationNotFound(page.after or "")
-        number, _ = found
+            raise ConversationNotFound(page.after)
+        after, _ = found
     order = {"beyond": ">", "direction": "ASC"} if page.ascending else {"beyond": "<", "direction": "DESC"}
-    what = {"project": project, "after": number, "metadata": wanted.decode(), "limit": page.limit + 1}
+    what = {"project": project, "after": after, "metadata": wanted.decode(), "limit": page.limit + 1}
     rows = connection.execute(_Q["list_conversations"].format(**order), what)
-    return [_conversation(tree, rest, values) for tree, rest, *values in rows]
+    return [holding.conversation_in(tree, rest, values) for tree, rest, *values in rows]

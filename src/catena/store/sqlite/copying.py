@@ -18,12 +18,16 @@ def copy_database(source: Path, destination: Path) -> int:
     """Write what was committed in `source` into a new file, without the space that is not used. Returns its bytes.
 
     The file is there whole or not at all, and on disk when this returns. Raises StoreUnavailable if it is there already
-    or cannot be written, and if there is no database.
+    or cannot be written, and if there is no database, or no folder for it.
     """
     if not source.exists():
         raise StoreUnavailable(f"There is no database {source}.")
     if destination.exists():
         raise StoreUnavailable(f"{destination} is there already.")
+    if not destination.parent.is_dir():
+        raise StoreUnavailable(
+            f"There is no folder {destination.parent}: make it first, or name another one."
+        )
     growing = destination.with_name(f".{destination.name}.{os.getpid()}")
     try:
         create_private(growing)

@@ -6,8 +6,8 @@ and an index would cost every database a page for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -16,48 +16,39 @@ from catena.store.cipher import Cipher
 from catena.store.file_rows import digest_sought, file_columns, file_of, open_piece, seal_piece
 from catena.store.files import StoredFile
 from catena.store.paging import Page
-from catena.store.sqlite.documents import Access
+from catena.store.sqlite.database import Database
 from catena.store.sqlite.statements import load_statements
 
 __all__ = ["SqliteFiles"]
-
-T = TypeVar("T")
 
 _Q: Final = load_statements()
 
 _BEYOND_ALL: Final = "\uffff"
 
 
-class Aside(Protocol):
-    """Reads in a thread what may take longer than the loop may be held up."""
-
-    def __call__(self, read: Callable[[apsw.Connection], T], /) -> Awaitable[T]: ...
-
-
 class SqliteFiles:
     """See `Files`."""
 
-    def __init__(self, access: Access, aside: Aside, cipher: Cipher) -> None:
-        self._cipher = cipher
-        self._access = access
-        self._aside = aside
+    def __init__(self, database: Database) -> None:
+        self._cipher = database.cipher
+        self._database = database
 
     async def add_piece(self, blob: bytes, number: int, content: bytes) -> None:
         stored = seal_piece(content, blob, number, self._cipher)
         piece = {"blob": blob, "number": number, "content": stored}
-        await self._access.write(lambda connection: list(connection.execute(_Q["add_file_piece"], piece)))
+        await self._database.write(lambda connection: list(connection.execute(_Q["add_file_piece"], piece)))
 
     async def abandon(self, blob: bytes) -> None:
-        await self._access.wipe(
+        await self._database.wipe(
             lambda connection: list(connection.execute(_Q["drop_pieces"], {"blob": blob}))
         )
 
     async def add(self, file: StoredFile) -> StoredFile:
-        return await self._access.write(lambda connection: _add(connection, file, self._cipher))
+        return await self._database.write(lambda connection: _add(connection, file, self._cipher))
 
     async def load(self, project: str, file_id: str, *, now: int) -> StoredFile | None:
         place = {"project": project, "id": file_id, "now": now}
-        return self._access.read(lambda connection: _found(connection, place, self._cipher))
+        return self._database.read(lambda connection: _found(connection, place, self._cipher))
 
     async def load_piece(self, file: StoredFile, number: int) -> bytes | None:
         piece = {"blob": file.blob, "number": number}
@@ -67,7 +58,7 @@ class SqliteFiles:
                 return open_piece(stored, file.blob, number, self._cipher)
             return None
 
-        return await self._aside(job)
+        return await self._database.aside(job)
 
     async def list(
         self, project: str, page: Page, *, now: int, purpose: str | None = None
@@ -82,7 +73,7 @@ class SqliteFiles:
             rows = connection.execute(_Q["list_files"].format(**order), what)
             return [_file(row, self._cipher) for row in rows]
 
-        found = await self._aside(job)
+        found = await self._database.aside(job)
         return found[: page.limit], len(found) > page.limit
 
     async def drop(self, project: str, file_id: str, *, now: int) -> bool:
@@ -91,18 +82,18 @@ class SqliteFiles:
         def job(connection: apsw.Connection) -> bool:
             return bool(list(connection.execute(_Q["file"], place))) and _drop(connection, project, file_id)
 
-        return await self._access.wipe(job)
+        return await self._database.wipe(job)
 
     async def expire(self, now: int, *, limit: int = 100) -> int:
         def job(connection: apsw.Connection) -> int:
             due = list(connection.execute(_Q["expired_files"], {"now": now, "limit": limit}))
             return sum(_drop(connection, project, file_id) for project, file_id in due)
 
-        if not await self._aside(
+        if not await self._database.aside(
             lambda reader: list(reader.execute(_Q["expired_files"], {"now": now, "limit": 1}))
         ):
             return 0  # the usual case, which need not hold up the writer
-        return await self._access.wipe(job)
+        return await self._database.wipe(job)
 
     async def drop_abandoned(self, before: int) -> int:
         which = {"before": before.to_bytes(5)}
@@ -113,9 +104,9 @@ class SqliteFiles:
                 connection.execute(_Q["drop_pieces"], {"blob": blob})
             return len(blobs)
 
-        if not await self._aside(lambda reader: list(reader.execute(_Q["abandoned_blobs"], which))):
+        if not await self._database.aside(lambda reader: list(reader.execute(_Q["abandoned_blobs"], which))):
             return 0
-        return await self._access.wipe(job)
+        return await self._database.wipe(job)
 
 
 def _add(connection: apsw.Connection, file: StoredFile, cipher: Cipher) -> StoredFile:

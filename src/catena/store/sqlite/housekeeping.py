@@ -10,8 +10,7 @@ import msgspec
 
 from catena.store.housekeeping import ALL_PROJECTS, Due, PersonsTurn, Whose
 from catena.store.persons import persons_turn
-from catena.store.sqlite.documents import Access
-from catena.store.sqlite.lineage import Scanning
+from catena.store.sqlite.database import Database
 from catena.store.sqlite.statements import load_statements
 
 __all__ = ["SqliteHousekeeping", "chosen"]
@@ -25,9 +24,8 @@ _CHUNK: Final = 2_000
 class SqliteHousekeeping:
     """See `Housekeeping`."""
 
-    def __init__(self, access: Access, scanning: Scanning) -> None:
-        self._access = access
-        self._scanning = scanning
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def due(self, older_than: int, *, whose: Whose = ALL_PROJECTS) -> Due:
         def read(reader: apsw.Connection) -> Due:
@@ -35,11 +33,11 @@ class SqliteHousekeeping:
             ((trees, turns),) = reader.execute(_Q["due_trees"], which)
             return Due(trees=trees, turns=turns)
 
-        return await self._scanning.scan(read)
+        return await self._database.scan(read)
 
     async def count_tombstones(self, before: int) -> int:
         which = {"before": before, "limit": _ANY_NUMBER}
-        return await self._scanning.scan(
+        return await self._database.scan(
             lambda reader: len(list(reader.execute(_Q["idle_tombstones"], which)))
         )
 
@@ -50,12 +48,12 @@ class SqliteHousekeeping:
                 connection.execute(_Q["drop_turn"], {"number": number})
             return len(idle)
 
-        return await self._access.write(job)
+        return await self._database.write(job)
 
     async def turns_of(self, project: str, end_user: str | None) -> Sequence[PersonsTurn]:
         found: list[PersonsTurn] = []
-        which: dict[str, Any] = {"project": self._scanning.project(project), "limit": _CHUNK, "after": 0}
-        while rows := await self._scanning.scan(lambda reader: _chunk(reader, which)):
+        which: dict[str, Any] = {"project": self._database.project(project), "limit": _CHUNK, "after": 0}
+        while rows := await self._database.scan(lambda reader: _chunk(reader, which)):
             which["after"] = rows[-1][0]
             found += [turn for turn in (_persons(row, end_user) for row in rows) if turn is not None]
         return found

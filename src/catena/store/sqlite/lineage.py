@@ -8,9 +8,9 @@ for them, which every turn would have to pay for in bytes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -21,40 +21,31 @@ from catena.store.outline import Outline
 from catena.store.paging import Page
 from catena.store.rows import door_of, id_of, key_of, status_of
 from catena.store.shorthand import expand
+from catena.store.sqlite.database import Database
 from catena.store.sqlite.search import Search
 from catena.store.sqlite.statements import load_statements
 from catena.store.sqlite.walk import position, trees, walk
 from catena.wire.words import excerpt, words_of
 
-__all__ = ["Scanning", "SqliteLineage"]
-
-T = TypeVar("T")
+__all__ = ["SqliteLineage"]
 
 _Q: Final = load_statements()
 
 _STEPS: Final = 16
 
 
-class Scanning(Protocol):
-    """How the store lets others read: in a thread, where it holds nobody up."""
-
-    def scan(self, read: Callable[[apsw.Connection], T]) -> Awaitable[T]: ...
-    def project(self, name: str) -> int: ...
-
-
 class SqliteLineage:
-    """See `Lineage`. Without `search` it finds no words; with `encrypted` contents there is never one."""
+    """See `Lineage`. Without `search` it finds no words; there is never one where contents are sealed."""
 
-    def __init__(self, scanning: Scanning, search: Search | None, *, encrypted: bool) -> None:
-        self._scanning = scanning
+    def __init__(self, database: Database, search: Search | None) -> None:
+        self._database = database
         self._search = search
-        self._encrypted = encrypted
 
     async def part(
         self, project: str, turn_id: str, part: Part, page: Page
     ) -> tuple[Shape, Sequence[Sketch], bool] | None:
         key = key_of(turn_id)
-        number = self._scanning.project(project)
+        number = self._database.project(project)
         if key is None:
             return None
 
@@ -67,10 +58,10 @@ class SqliteLineage:
                 chosen, has_more = outline.page(outline.part(turn, part), page)
                 return outline.shape, _sketches(reader, chosen, {key[0]: outline}), has_more
 
-        return await self._scanning.scan(read)
+        return await self._database.scan(read)
 
     async def list_turns(self, project: str, page: Page, wanted: Wanted) -> tuple[Sequence[Sketch], bool]:
-        number = self._scanning.project(project)
+        number = self._database.project(project)
 
         def read(reader: apsw.Connection) -> tuple[Sequence[Sketch], bool]:
             self._catch_up(reader, wanted)
@@ -83,10 +74,10 @@ class SqliteLineage:
                 sketches = _sketches(reader, list(places), outlines)
                 return _excerpted(reader, sketches, list(places), wanted), len(found) > page.limit
 
-        return await self._scanning.scan(read)
+        return await self._database.scan(read)
 
     async def list_trees(self, project: str, page: Page, wanted: Wanted) -> tuple[Sequence[TreeSketch], bool]:
-        number = self._scanning.project(project)
+        number = self._database.project(project)
 
         def read(reader: apsw.Connection) -> tuple[Sequence[TreeSketch], bool]:
             self._catch_up(reader, wanted)
@@ -94,13 +85,13 @@ class SqliteLineage:
                 found, has_more = trees(walk(reader, number, wanted, self._search), page)
                 return [_tree(reader, number, row, tree, wanted) for row, tree in found], has_more
 
-        return await self._scanning.scan(read)
+        return await self._database.scan(read)
 
     def _catch_up(self, reader: apsw.Connection, wanted: Wanted) -> None:
         """What was stored before it is looked for is found, but for an index that has very much to be filled with."""
         if wanted.words:
             if self._search is None:
-                raise NoSearch(encrypted=self._encrypted)
+                raise NoSearch(encrypted=self._database.cipher.sealing)
             for _ in range(_STEPS):
                 if not self._search.fill(reader):
                     return

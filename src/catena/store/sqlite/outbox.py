@@ -1,7 +1,6 @@
 """Webhooks in SQLite: who wants to hear of the ends of runs, and what they have yet to hear.
 
-Everything here is a part of a transaction that the store's writer has begun, or a read. The endpoints of a project are
-one value, in its own row.
+The endpoints of a project are one value, in its own row.
 """
 
 from __future__ import annotations
@@ -13,23 +12,69 @@ import apsw
 import msgspec
 
 from catena.store import Delivery, Endpoint, Status
+from catena.store.sqlite.database import Database
 from catena.store.sqlite.statements import load_statements
 
-__all__ = ["add", "change", "claim", "drop", "endpoints", "notify", "place_of"]
+__all__ = ["Outbox", "notify"]
 
 _Q: Final = load_statements()
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[Endpoint]).decode
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(list[Endpoint]).decode
+
+
+class Outbox:
+    """The verbs of a `Store` for webhooks."""
+
+    _database: Database
+
+    async def notify(self, project: str, turn_id: str, status: Status, at: float) -> None:
+        number = self._database.project(project)
+        await self._database.write(lambda connection: notify(connection, number, turn_id, status, at))
+
+    async def claim_deliveries(self, now: float, lease: float, *, limit: int) -> Sequence[Delivery]:
+        if not self._database.read(lambda reader: reader.execute(_Q["is_any_due"], {"now": now}).get):
+            return []  # the usual case, which need not hold up the writer
+        return await self._database.write(lambda connection: _claim(connection, now, lease, limit))
+
+    async def postpone(self, delivery: Delivery, due: float) -> None:
+        what = {**_place_of(delivery), "next": due}
+        await self._database.write(lambda connection: list(connection.execute(_Q["postpone"], what)))
+
+    async def drop_delivery(self, delivery: Delivery) -> None:
+        what = _place_of(delivery)
+        await self._database.write(lambda connection: list(connection.execute(_Q["drop_delivery"], what)))
+
+    async def add_endpoint(self, project: str, endpoint: Endpoint) -> None:
+        def job(connection: apsw.Connection) -> None:
+            number = self._database.project_to_write(connection, project)
+            _set(connection, number, [endpoint, *_endpoints(connection, number)])
+
+        await self._database.write(job)
+
+    async def endpoints(self, project: str) -> Sequence[Endpoint]:
+        number = self._database.project(project)
+        return self._database.read(lambda reader: _endpoints(reader, number))
+
+    async def change_endpoint(
+        self, project: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]
+    ) -> Endpoint | None:
+        number = self._database.project(project)
+        return await self._database.write(lambda connection: _change(connection, number, endpoint_id, change))
+
+    async def drop_endpoint(self, project: str, endpoint_id: str) -> bool:
+        number = self._database.project(project)
+        return await self._database.write(lambda connection: _drop(connection, number, endpoint_id))
 
 
 def notify(connection: apsw.Connection, project: int, turn_id: str, status: Status, at: float) -> None:
-    """Put an end into the outbox, once for each endpoint of the project that wants it."""
+    """Put an end into the outbox, once for each endpoint of the project that wants it, in a transaction of the
+    writer's."""
     end = {"id": turn_id, "event_type": f"response.{status}", "due": at, "created_at": int(at)}
     connection.execute(_Q["notify"], {"project": project, **end})
 
 
-def claim(connection: apsw.Connection, now: float, lease: float, limit: int) -> list[Delivery]:
+def _claim(connection: apsw.Connection, now: float, lease: float, limit: int) -> list[Delivery]:
     """Lease what is due."""
     claimed = []
     for row in list(connection.execute(_Q["due_deliveries"], {"now": now, "limit": limit})):
@@ -50,28 +95,23 @@ def claim(connection: apsw.Connection, now: float, lease: float, limit: int) -> 
     return claimed
 
 
-def place_of(delivery: Delivery) -> dict[str, Any]:
+def _place_of(delivery: Delivery) -> dict[str, Any]:
     """Where a delivery stands, as long as nobody has claimed it since."""
     return {"due": delivery.due, "endpoint": delivery.endpoint.id, "subject": delivery.subject}
 
 
-def endpoints(connection: apsw.Connection, project: int) -> list[Endpoint]:
+def _endpoints(connection: apsw.Connection, project: int) -> list[Endpoint]:
     """The newest first."""
     for (webhooks,) in connection.execute(_Q["endpoints"], {"project": project}):
         return _decode(webhooks or "[]")
     return []
 
 
-def add(connection: apsw.Connection, project: int, endpoint: Endpoint) -> None:
-    """Store a new one."""
-    _set(connection, project, [endpoint, *endpoints(connection, project)])
-
-
-def change(
+def _change(
     connection: apsw.Connection, project: int, endpoint_id: str, make: Callable[[Endpoint], Endpoint]
 ) -> Endpoint | None:
     """Replace one by what `make` makes of it."""
-    known = endpoints(connection, project)
+    known = _endpoints(connection, project)
     for place, endpoint in enumerate(known):
         if endpoint.id == endpoint_id:
             known[place] = make(endpoint)
@@ -80,9 +120,9 @@ def change(
     return None
 
 
-def drop(connection: apsw.Connection, project: int, endpoint_id: str) -> bool:
+def _drop(connection: apsw.Connection, project: int, endpoint_id: str) -> bool:
     """Remove one, with what it has yet to hear."""
-    known = endpoints(connection, project)
+    known = _endpoints(connection, project)
     left = [each for each in known if each.id != endpoint_id]
     _set(connection, project, left)
     connection.execute(_Q["drop_deliveries_to"], {"project": project, "endpoint": endpoint_id})

@@ -10,11 +10,13 @@ INSERT INTO projects (name, number) SELECT :name, count(*) + 1 FROM projects WHE
 SELECT number FROM turns WHERE tree = :tree AND id = :id AND project = :project;
 
 -- name: add
--- A turn whose run begins or waits for a worker, or one that is finished at once.
+-- A turn whose run begins or waits for a worker, or one that is finished at once; nothing if its parent is not there.
 INSERT INTO turns (tree, id, project, parent, door, status, model, created_at, listed, input, output, fields, cuts,
   payloads, owner, lease_until, request, fence)
-VALUES (:tree, :id, :project, :parent, :door, :status, :model, :created_at, :listed, :input, :output, :fields, :cuts,
-  :payloads, :owner, :lease_until, :request, :fence)
+SELECT :tree, :id, :project, p.number, :door, :status, :model, :created_at, :listed, :input, :output, :fields, :cuts,
+  :payloads, :owner, :lease_until, :request, :fence
+FROM (SELECT 1) LEFT JOIN turns p ON p.tree = :tree AND p.id = :parent AND p.project = :project
+WHERE :parent IS NULL OR p.number IS NOT NULL
 ON CONFLICT DO NOTHING;
 
 -- name: end
@@ -51,11 +53,12 @@ WHERE t.tree = :tree AND t.id = :id AND t.project = :project AND NOT t.deleted A
   t.payloads IS NULL AND length(t.input) + length(t.output) + length(t.fields) + coalesce(length(t.cuts), 0) <= :most);
 
 -- name: load_chain
--- From the turn to its root along row numbers. To sort the rows here would copy them once more.
+-- From the turn to its root along row numbers, or :most turns. To sort the rows here would copy them once more.
 WITH RECURSIVE chain (number, parent) AS (
   SELECT number, parent FROM turns WHERE tree = :tree AND id = :id AND project = :project AND NOT deleted
   UNION ALL
   SELECT t.number, t.parent FROM chain JOIN turns t ON t.number = chain.parent
+  LIMIT :most
 )
 SELECT t.tree, t.id, NULL, t.door, t.status, t.model, t.created_at, t.listed, t.deleted, t.input, t.output,
   CASE t.door WHEN 2 THEN t.fields END, NULL, t.payloads
@@ -107,15 +110,16 @@ UPDATE turns SET fields = :fields, payloads = :payloads WHERE number = :number;
 
 -- name: expired_trees
 -- Trees whose newest turn is older: the time stands in every id. Those of conversations stay.
-SELECT tree FROM turns t
-WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tree = t.tree)
+SELECT tree, project FROM turns t
+WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tree = t.tree AND c.project = t.project)
   AND (:only IS NULL OR t.project IN (SELECT value FROM json_each(:only)))
   AND t.project NOT IN (SELECT value FROM json_each(:but))
-GROUP BY tree HAVING max(substr(id, 2, 4)) < :before LIMIT :limit;
+GROUP BY tree, project HAVING max(substr(id, 2, 4)) < :before LIMIT :limit;
 
 -- name: turns_of_tree
--- Their row numbers, and when they were made, as it stands in their ids.
-SELECT number, substr(id, 2, 4) FROM turns WHERE tree = :tree;
+-- Their row numbers, and when they were made, as it stands in their ids; of one project, as another can have a tree of
+-- the same key by chance.
+SELECT number, substr(id, 2, 4) FROM turns WHERE tree = :tree AND project = :project;
 
 -- name: drop_turn
 DELETE FROM turns WHERE number = :number;
@@ -245,9 +249,13 @@ WHERE tree = :tree AND id = :id AND project = :project
 RETURNING number;
 
 -- name: outside_all_contexts
--- The turns of a tree that no response has above it: items that were put into a conversation after the last one.
+-- The turns of a tree that no response has above it: items that were put into a conversation after the last one. Should
+-- another conversation have the same key for its tree, they are not of that.
 WITH RECURSIVE needed (number, parent) AS (
   SELECT number, parent FROM turns WHERE tree = :tree AND project = :project AND door < 2 AND NOT deleted
+  UNION
+  SELECT t.number, t.parent FROM conversations c JOIN turns t ON t.number = c.tip
+  WHERE c.tree = :tree AND c.project = :project
   UNION
   SELECT t.number, t.parent FROM needed JOIN turns t ON t.number = needed.parent
 )
@@ -388,10 +396,10 @@ FROM (
 -- As expired_trees, in numbers.
 SELECT count(*), coalesce(sum(turns), 0) FROM (
   SELECT count(*) AS turns FROM turns t
-  WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tree = t.tree)
+  WHERE NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tree = t.tree AND c.project = t.project)
     AND (:only IS NULL OR t.project IN (SELECT value FROM json_each(:only)))
     AND t.project NOT IN (SELECT value FROM json_each(:but))
-  GROUP BY tree HAVING max(substr(id, 2, 4)) < :before
+  GROUP BY tree, project HAVING max(substr(id, 2, 4)) < :before
 );
 
 -- name: idle_tombstones

@@ -14,8 +14,9 @@ from catena.store.file_rows import file_columns, file_of, open_piece, seal_piece
 from catena.store.files import StoredFile
 from catena.store.rows import key_of, prepare, turn_of
 from catena.store.sqlite import belongings
-from catena.store.sqlite.documents import Access
+from catena.store.sqlite.database import Database
 from catena.store.sqlite.logs import RunLogs
+from catena.store.sqlite.rows import payloads_of
 from catena.store.sqlite.statements import load_statements
 from catena.store.unlocking import RECORD_ID, RECORD_KIND, record_document, settled
 
@@ -35,8 +36,8 @@ Pass: TypeAlias = Callable[[apsw.Connection, Place], tuple[int, Place]]
 class SqliteResealing:
     """See `Resealing`."""
 
-    def __init__(self, access: Access, cipher: Sealing, logs: RunLogs) -> None:
-        self._access = access
+    def __init__(self, database: Database, cipher: Sealing, logs: RunLogs) -> None:
+        self._database = database
         self._cipher = cipher
         self._logs = logs
         self._head = {"head": cipher.ring.head}
@@ -50,15 +51,15 @@ class SqliteResealing:
 
     async def pending(self) -> int:
         statement = _Q["count_unsealed"].format(**_UNSEALED)
-        return self._access.read(lambda reader: int(reader.execute(statement, self._head).get))
+        return self._database.read(lambda reader: int(reader.execute(statement, self._head).get))
 
     async def step(self) -> int:
         while self._left:
             work, place = self._left[0]
-            done, place = await self._access.write(lambda connection, job=work, at=place: job(connection, at))  # type: ignore[misc]  # bound early
+            done, place = await self._database.write(_behind(place, work))
             if done:
                 self._left[0] = (work, place)
-                return int(done)
+                return done
             del self._left[0]
         return 0
 
@@ -67,7 +68,7 @@ class SqliteResealing:
         if not left:
             self._logs.seal_again()
             # What was in clear until now leaves the write-ahead log as well.
-            await self._access.wipe(self._forget_older_keys)
+            await self._database.wipe(self._forget_older_keys)
         return left
 
     def _forget_older_keys(self, connection: apsw.Connection) -> None:
@@ -87,11 +88,7 @@ class SqliteResealing:
     def _turn(
         self, connection: apsw.Connection, number: int, columns: Sequence[Any], request: bytes | None
     ) -> None:
-        def content_of(tree: bytes, digest: bytes) -> bytes:
-            content: bytes = connection.execute(_Q["payload"], {"tree": tree, "hash": digest}).get
-            return content
-
-        turn = turn_of("", columns, content_of, cipher=self._cipher)
+        turn = turn_of("", columns, payloads_of(connection), cipher=self._cipher)
         prepared = prepare(turn, self._cipher)
         tree, before = prepared.columns["tree"], belongings.hashes_in(columns[-1])
         if request:
@@ -133,3 +130,7 @@ class SqliteResealing:
             }
             connection.execute(_Q["reseal_piece"], again)
         return len(found), found[-1][:2] if found else place
+
+
+def _behind(place: Place, work: Pass) -> Callable[[apsw.Connection], tuple[int, Place]]:
+    return lambda connection: work(connection, place)

@@ -55,7 +55,8 @@ class HttpClient:
         silently: its engine had closed it while the request was on its way (RFC 9112 §9.3.1).
         """
         head = request_head(method, url, headers)
-        pieces = (body,) if isinstance(body, bytes) else body
+        # No empty piece is at the end: asyncio's own transport never gets rid of that (Python 3.12, 3.13).
+        pieces = ((body,) if body else ()) if isinstance(body, bytes) else body
         first = head.to_bytes(sum(map(len, pieces)))
         timeouts = timeouts or self._timeouts
         kept = self._pool.take(head.origin)

@@ -55,8 +55,9 @@ class RequestHead(NamedTuple):
 
 def request_head(method: str, url: str, headers: Headers) -> RequestHead:
     """What to send, and where to. Raises ValueError where this could not be said in HTTP, or not by us."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return _rendered(method, url, tuple(pairs))
+    if type(headers) is not tuple:  # of one, nothing is copied
+        headers = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    return _rendered(method, url, headers)
 
 
 @lru_cache(maxsize=512)

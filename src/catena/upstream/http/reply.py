@@ -8,7 +8,7 @@ what has arrived is given before any error is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
@@ -58,7 +58,7 @@ class Source(Protocol):
 
 
 class Reply:
-    """An answer whose head has arrived. Iterating gives its body as it arrives, joined per wake-up.
+    """An answer whose head has arrived. Iterating gives its body as it arrives, joined per wake-up; `pour` pushes it.
 
     It holds a connection until the end of the body has arrived, so read it to its end, or `release` or
     `close` it (`async with` closes it). Cancelling a task that reads it closes the connection at once.
@@ -68,7 +68,9 @@ class Reply:
     __slots__ = (
         "_error",
         "_fields",
+        "_full",
         "_headers",
+        "_into",
         "_origin",
         "_pieces",
         "_source",
@@ -87,6 +89,8 @@ class Reply:
         self._fields: Sequence[tuple[bytes, bytes]] = ()
         self._headers: Mapping[str, str] | None = None
         self._pieces: list[bytes] = []
+        self._into: Callable[[bytes], bool] | None = None
+        self._full = False
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -117,6 +121,29 @@ class Reply:
                     raise self._error
                 raise StopAsyncIteration
             await self._wait()
+        return self._taken()
+
+    async def pour(self, into: Callable[[bytes], bool]) -> bool:
+        """Call `into` with what arrives, from within the read of the socket, until it returns False: it wants no more.
+
+        False if the body has ended. Raises HttpError, as reading does; `into` must not raise.
+        """
+        while True:
+            while self._pieces:
+                if not into(self._taken()):
+                    return True
+            if self._source is None:
+                if self._error is not None:
+                    raise self._error
+                return False
+            self._into, self._full = into, False
+            await self._wait()
+            self._into = None
+            if self._full:
+                return True
+
+    def _taken(self) -> bytes:
+        """All that has arrived."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -184,9 +211,16 @@ class Reply:
         self.wake()
 
     def wake(self) -> None:
-        """Let the reader look again."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """Let the reader look again, unless it has everything."""
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._into is not None and self._pieces:
+            self._full = not self._into(self._taken())
+            if self._full:
+                self._into = None
+            elif self._source is not None:
+                return
+        self._waiter.set_result(None)
 
     async def head(self) -> None:
         """Wait for the head. Raises HttpError."""

@@ -5,7 +5,7 @@
 
 /**
  * @typedef {{id: string, parent: string | null, depth: number, status: string, model: string, created_at: number,
- *   door: string, conversation: string | null, deleted: boolean, usage: any, children: number,
+ *   endpoint: string, conversation: string | null, deleted: boolean, usage: any, children: number,
  *   first_words: {input: string, output: string}}} Record_
  * @typedef {{record: Record_, parent: Turn | null, children: Turn[], depth: number, live: string | null}} Turn
  */
@@ -125,7 +125,7 @@ const BLANK = {
   status: "in_progress",
   model: "",
   created_at: 0,
-  door: "responses",
+  endpoint: "responses",
   conversation: null,
   deleted: false,
   usage: null,
@@ -135,7 +135,7 @@ const BLANK = {
 
 /** Whether it is items that were put into a conversation: nobody answered them, so there is nothing to replay or to continue.
  * @param {Turn} turn */
-export const isByHand = (turn) => turn.record.door === "conversation";
+export const isByHand = (turn) => turn.record.endpoint === "conversation";
 
 /** Whether a turn is not at its end yet. @param {Pick<Turn, "record">} turn */
 export const isOpen = (turn) => turn.record.status === "in_progress" || turn.record.status === "queued";

@@ -37,9 +37,9 @@ export function begin(forest, body, words) {
 /** Follow the runs of a tree that are not at their end, a few at a time. @param {Forest} forest */
 export function followOpen(forest) {
   for (const turn of forest.turns.values()) {
-    const { id, status, door } = turn.record;
+    const { id, status, endpoint } = turn.record;
     const known = own.has(id) || followed.has(id) || mute.has(id);
-    if (status !== "in_progress" || door !== "responses" || known || followed.size >= FOLLOWED) continue;
+    if (status !== "in_progress" || endpoint !== "responses" || known || followed.size >= FOLLOWED) continue;
     const stop = new AbortController();
     followed.set(id, stop);
     const telling = new Telling(forest, () => forest.say(id, ""));

@@ -142,7 +142,7 @@ export class TurnPanel {
         h("span", { class: `badge ${state}` }, record.deleted ? "deleted" : statusWords(record.status)),
         h("span", { class: "model" }, record.model),
         h("span", null, `turn ${turn.depth}`),
-        record.door === "chat" ? h("span", null, "chat completion") : null,
+        record.endpoint === "chat" ? h("span", null, "chat completion") : null,
         record.conversation ? h("span", { title: record.conversation }, "in a conversation") : null,
       ),
       h("p", { class: "turn-id" }, h("code", { title: record.id }, shortId(record.id)), copyButton(() => record.id, "Copy id of this turn", "Copy id")),

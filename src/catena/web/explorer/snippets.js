@@ -1,6 +1,6 @@
 /** Lines to copy: how to continue a turn from a shell and from Python. Pure. */
 
-/** @param {string} origin @param {{id: string, model: string, door?: string} | null} turn @param {boolean} keyed */
+/** @param {string} origin @param {{id: string, model: string, endpoint?: string} | null} turn @param {boolean} keyed */
 export function curlLines(origin, turn, keyed) {
   const body = { model: turn?.model ?? "gpt-4o", previous_response_id: turn?.id, input: turn ? "And then?" : "My name is Ada." };
   return [

@@ -9,15 +9,15 @@ import { get } from "./api.js";
  */
 
 /**
- * @param {{id: string, door: string}[]} chain from the root to the turn that is read
+ * @param {{id: string, endpoint: string}[]} chain from the root to the turn that is read
  * @param {AbortSignal} [signal]
  * @returns {Promise<Reading>}
  */
 export async function readTurn(chain, signal) {
-  const { id, door } = chain[chain.length - 1];
+  const { id, endpoint } = chain[chain.length - 1];
   const [response, context] = await Promise.all([
-    // What came in by another door is no response: its context is all there is.
-    door === "responses" ? get(`/responses/${id}`, {}, signal) : null,
+    // What came in by another endpoint is no response: its context is all there is.
+    endpoint === "responses" ? get(`/responses/${id}`, {}, signal) : null,
     get(`/responses/${id}/context`, {}, signal),
   ]);
   return { response, context, said: byTurn(context, chain.map((turn) => turn.id)) };

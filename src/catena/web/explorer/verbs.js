@@ -31,7 +31,7 @@ export async function askReplay(turn, reading) {
  */
 export async function askDelete(forest, turn) {
   const below = forest.below(turn).length - 1;
-  const chat = turn.record.door === "chat";
+  const chat = turn.record.endpoint === "chat";
   const one = below ? "Delete only this turn" : "Delete this turn";
   const body = [
     h("p", null, h("strong", null, `${one}: `), "its input and its output are gone at once and for good. ", below ? `The ${plural(below, "turn")} below it stay, and can be read and continued; models just do not see this turn any more.` : "The turns before it stay as they are."),

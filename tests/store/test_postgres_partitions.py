@@ -1,0 +1,455 @@
+"""Trees in partitions by the day on which they began: made ahead, and dropped as one without a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from catena.errors import PreviousResponseNotFound, StoreUnavailable
+from catena.ids import DAY, RING
+from catena.store import Store, Turn
+from catena.store.housekeeping import Expiry, Whose
+from catena.store.postgres import Layout, PostgresStore, migrate, partitions, retiring
+from catena.store.postgres.partitions import Busy
+from catena.store.postgres.periods import TREE_TABLES, period_called
+from catena.store.postgres.retiring import Retiring
+from catena.store.postgres.statements import Q
+from catena.store.rows import key_of
+from tests.postgres import TestDatabase
+from tests.store.contract import Chains, Deletion, Logs, Payloads, Reopen, Retention
+from tests.store.contract_housekeeping import HousekeepingContract
+from tests.store.contract_search import SearchContract, found
+from tests.store.test_conversation_verbs import below, opened
+from tests.store.test_postgres_schema import HOT, NEWEST, executed, explained, values_for
+from tests.store.turns import NOW, a_turn, ids_of, items, message, replace
+
+LIMIT = 60
+"""Seconds within which everything here is over."""
+
+DAILY = Layout(days=1)
+TODAY = DAILY.period_of(NOW)
+IMAGE = "data:image/png;base64," + "A" * 4000
+
+
+@pytest.fixture
+def few_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be done soon."""
+    monkeypatch.setattr(partitions, "_AHEAD_DAYS", 1)
+
+
+@pytest.fixture(scope="session")
+def weekly(postgres: TestDatabase) -> list[TestDatabase]:
+    """A database in partitions of weeks, once it was made."""
+    return []
+
+
+@pytest.fixture
+async def reopen(postgres: TestDatabase, weekly: list[TestDatabase]) -> AsyncIterator[Reopen]:
+    if not weekly:
+        await postgres.run("CREATE DATABASE weekly")
+        weekly.append(postgres.beside("weekly", Layout(days=7)))
+    (database,) = weekly
+    await database.empty()
+    opened: list[PostgresStore] = []
+
+    async def again() -> Store:
+        if opened:
+            await opened[-1].close()
+        opened.append(await PostgresStore.open(database.settings, searched=True))
+        await opened[-1].sweep([], now=NOW)
+        return opened[-1]
+
+    yield again
+    await opened[-1].close()
+
+
+@pytest.fixture
+async def store(reopen: Reopen) -> Store:
+    return await reopen()
+
+
+class TestPartitionedChains(Chains, Deletion, Payloads, Retention, Logs): ...
+
+
+class TestPartitionedHousekeeping(HousekeepingContract): ...
+
+
+class TestPartitionedSearch(SearchContract): ...
+
+
+# Which keys are in which
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_the_periods_of_a_ring_of_keys_are_next_to_each_other(days: int) -> None:
+    layout = Layout(days=days)
+    periods = layout.periods(NOW, ahead=2 * RING // days)
+    for one, other in itertools.pairwise(periods):
+        assert one.end == other.day * DAY
+        assert one.bounds[1] == other.bounds[0] or (one.bounds[1] is None and other.day % RING == 0)
+        assert not one.overlaps(other)
+    assert periods[0].overlaps(periods[1 + RING // days if RING % days else RING // days])
+    assert len({period.name for period in periods}) == len(periods)
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_a_partition_is_known_by_its_name(days: int) -> None:
+    layout = Layout(days=days)
+    for period in layout.periods(NOW, ahead=1500):
+        assert period_called(period.table("turns"), layout) == period
+    assert period_called("turns_rest", layout) is None
+
+
+# Made ahead
+
+
+async def names_of(database: TestDatabase, table: str) -> set[str]:
+    rows = await database.run(
+        "SELECT relname::text FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = $1::regclass",
+        table,
+    )
+    return {row[0] for row in rows}
+
+
+async def homes(database: TestDatabase, turn: Turn) -> set[str]:
+    """The tables that have a row of the tree of a turn."""
+    tree = bytes.fromhex(turn.tree)
+    found: set[str] = set()
+    for table in TREE_TABLES:
+        rows = await database.run(
+            f"SELECT DISTINCT tableoid::regclass::text FROM {table} WHERE tree = $1", tree
+        )
+        found |= {row[0] for row in rows}
+    return found
+
+
+async def test_partitions_of_all_tables_are_made_ahead_once(postgres: TestDatabase) -> None:
+    async with postgres.another("ahead") as database:
+        assert await migrate(database.settings, DAILY) == (0, NEWEST)
+        one, other = [await PostgresStore.open(database.settings) for _ in range(2)]
+        there = await names_of(database, "turns")
+        assert len(there) == 9  # this day and seven more, and the rest
+        async with asyncio.timeout(LIMIT):
+            await asyncio.gather(one.sweep([], now=NOW), other.sweep([], now=NOW))
+        await one.sweep([], now=NOW)
+        made = {period.table("turns") for period in DAILY.periods(NOW, ahead=7)}
+        assert await names_of(database, "turns") == there | made
+        for table in TREE_TABLES:
+            names = {name.replace("turns", table) for name in there | made}
+            assert await names_of(database, table) == names
+        for each in (one, other):
+            await each.close()
+
+
+@pytest.mark.usefixtures("few_days")
+async def test_trees_that_came_before_their_partition_move_into_it(postgres: TestDatabase) -> None:
+    async with postgres.another("late") as database:
+        await migrate(database.settings, DAILY)
+        store = await PostgresStore.open(database.settings, searched=True)
+        image = items({"id": "own", "image_url": IMAGE})
+        turn, foreign = a_turn(input=image, foreign_ids=["own"]), a_turn(created_at=NOW + 20 * DAY)
+        for each in (turn, foreign):
+            await store.finish(each)
+        assert {name.rpartition("_")[2] for name in await homes(database, turn)} == {"rest"}
+        await store.sweep([], now=NOW)
+        assert {name.rpartition("_")[2] for name in await homes(database, turn)} == {TODAY.name}
+        assert {name.rpartition("_")[2] for name in await homes(database, foreign)} == {"rest"}
+        assert await store.load("default", turn.id) == replace(turn, foreign_ids=())
+        await store.close()
+
+
+@pytest.mark.usefixtures("few_days")
+async def test_a_table_that_is_new_gets_partitions_for_the_days_there_are(postgres: TestDatabase) -> None:
+    async with postgres.another("newer") as database:
+        await migrate(database.settings, DAILY)
+        before = await names_of(database, "words")
+        for name in before - {"words_rest"}:
+            await database.run(f"DROP TABLE {name}")
+        await migrate(database.settings)
+        assert await names_of(database, "words") == before
+
+
+@pytest.mark.usefixtures("few_days")
+async def test_a_database_that_has_tables_is_not_partitioned_afterwards(postgres: TestDatabase) -> None:
+    async with postgres.another("plain") as database:
+        await migrate(database.settings)
+        with pytest.raises(StoreUnavailable, match="for a new database"):
+            await migrate(database.settings, DAILY)
+    async with postgres.another("other") as database:
+        await migrate(database.settings, DAILY)
+        with pytest.raises(StoreUnavailable, match="for a new database"):
+            await migrate(database.settings, Layout(days=7))
+        for again in (DAILY, None):
+            assert await migrate(database.settings, again) == (NEWEST, NEWEST)
+
+
+# Where statements look
+
+
+@pytest.mark.usefixtures("few_days")
+@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
+async def test_each_hot_statement_stays_in_the_partition_of_its_day(
+    postgres: TestDatabase, plans: str
+) -> None:
+    async with postgres.another("daily") as database:
+        await migrate(database.settings, DAILY)
+        store = await PostgresStore.open(database.settings)
+        await store.sweep([], now=NOW)
+        conversation = await opened(store)
+        image = items({"id": "own", "image_url": IMAGE})
+        turn = replace(below(conversation), input=image, foreign_ids=["own"])
+        for day in range(3):
+            await store.finish(a_turn(created_at=NOW + day * DAY))
+        await store.begin(turn, owner="me", lease=100)
+        await store.append_log(turn, 0, b"chunks")
+        connection = await asyncpg.connect(database.url)
+        await connection.execute(f"SET plan_cache_mode = {plans}")
+        values = await values_for(store, turn)
+        named = {**values, "id": (key_of(conversation.id) or (b"", b""))[1]}
+        home = DAILY.period_of(turn.created_at).name
+        for name in HOT:
+            plan = await explained(connection, name, named if name.startswith("conversation") else values)
+            looked = {node["Relation Name"] for node in executed(plan) if "Relation Name" in node}
+            days = {match[1] for each in looked if (match := re.search(r"_(\d{8}|rest)$", each))}
+            if plans == "force_generic_plan" and "tree = ANY" in Q[name].sql:
+                continue  # a sweep's, of many trees
+            assert days == {home}, name
+        await connection.close()
+        await store.close()
+
+
+# Dropped
+
+
+@pytest.fixture
+async def database(
+    request: pytest.FixtureRequest, postgres: TestDatabase, few_days: None
+) -> AsyncIterator[TestDatabase]:
+    layout = Layout(days=1, shards=getattr(request, "param", 1))
+    async with postgres.another("dropping") as database:
+        await migrate(database.settings, layout)
+        yield database
+
+
+spread = pytest.mark.parametrize("database", [2], indirect=True)
+"""Each partition is spread over two more."""
+
+
+@pytest.fixture
+async def one(database: TestDatabase) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(database.settings, searched=True)
+    await store.sweep([], now=NOW)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other(database: TestDatabase) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(database.settings, searched=True)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays is copied, though it would be less work to remove the rest."""
+    monkeypatch.setattr(retiring, "_FEW", 0)
+
+
+def after(days: int) -> list[Expiry]:
+    return [Expiry(older_than=TODAY.end + (days - 1) * DAY)]
+
+
+async def a_day(store: PostgresStore, count: int = 20) -> list[Turn]:
+    """Trees of two turns with all that a turn can have."""
+    stored: list[Turn] = []
+    for number in range(count):
+        image = items({"id": f"own{number}", "image_url": IMAGE}, message("msg_1", f"said{number} always"))
+        root = a_turn(input=image, foreign_ids=[f"own{number}"])
+        stored += [root, a_turn(root)]
+        for turn in stored[-2:]:
+            await store.finish(turn)
+    return stored
+
+
+async def test_a_day_whose_trees_are_all_over_is_dropped(database: TestDatabase, one: PostgresStore) -> None:
+    turns = await a_day(one)
+    tomorrow = a_turn(created_at=NOW + DAY, text="always")
+    await one.finish(tomorrow)
+    assert await one.sweep([Expiry(older_than=NOW + 1)], now=NOW) == 0  # the day is not over
+    assert await one.sweep(after(1), now=NOW) == len(turns)
+    assert TODAY.table("turns") not in await names_of(database, "turns")
+    assert await one.load("default", turns[0].id) is None
+    assert await one.load_item("default", "own0") is None
+    assert await homes(database, turns[0]) == set()
+    assert await found(one, "always") == [tomorrow.id]
+    with pytest.raises(PreviousResponseNotFound):
+        await one.finish(a_turn(turns[0]))
+    left = await database.run("SELECT relname FROM pg_class WHERE relname LIKE $1", f"%{TODAY.name}%")
+    assert left == []
+
+
+@pytest.mark.parametrize(("few", "database"), [(0, 1), (0, 2), (10_000, 1)], indirect=["database"])
+async def test_what_lives_on_stays_whole(
+    database: TestDatabase, one: PostgresStore, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(retiring, "_FEW", few)
+    turns = await a_day(one)
+    continued = a_turn(turns[0], created_at=NOW + 5 * DAY)
+    conversation = await opened(one)
+    said = below(conversation)
+    longer = a_turn(None, project="longer/ann", text="always")
+    await one.begin(said, owner="me", lease=100)
+    await one.finish(replace(said, status="completed"))
+    for turn in (continued, longer, a_turn(None, project="shorter")):
+        await one.finish(turn)
+    terms = [
+        Expiry(older_than=TODAY.end, whose=Whose(but={"longer", "shorter"})),
+        Expiry(older_than=TODAY.end + 2 * DAY, whose=Whose(only={"shorter"})),
+    ]
+    assert await one.sweep(terms, now=NOW) == len(turns) - 2 + 1
+    chain = await one.load_chain("default", continued.id)
+    assert ids_of(chain) == [turns[0].id, continued.id]
+    assert chain[0].input == turns[0].input
+    assert await one.load_item("default", "own0") is not None
+    assert await one.load_item("default", "own1") is None
+    assert ids_of(await one.conversation_chain(said.project, conversation.id))[-1] == said.id
+    assert await one.load("longer/ann", longer.id) == longer
+    assert await found(one, "always") == [turns[0].id]
+    assert await homes(database, turns[2]) == set()
+    assert TODAY.table("turns") in await names_of(database, "turns")
+    await one.finish(a_turn(continued, created_at=NOW + 6 * DAY))
+    assert await one.sweep(terms, now=NOW) == 0
+    terms = [Expiry(older_than=NOW + 30 * DAY)]
+    await one.sweep(terms, now=NOW)
+    assert await one.load("default", continued.id) is None
+    assert await one.load_conversation(said.project, conversation.id) is not None
+
+
+@spread
+@pytest.mark.usefixtures("new_tables")
+async def test_what_is_written_while_a_day_is_copied_is_there_afterwards(
+    database: TestDatabase, one: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = await a_day(one, 8)
+    living = a_turn(turns[0], created_at=NOW + 5 * DAY)
+    await one.finish(living)
+    late = a_turn(turns[2], created_at=NOW + 6 * DAY, text="late")
+    again = a_turn(living, created_at=NOW + 6 * DAY, text="again")
+    lock = Retiring._lock
+
+    async def first(self: Retiring, session: Any) -> None:
+        if not await other.load("default", late.id):
+            await other.finish(late)  # continues what is not copied
+            await other.finish(again)
+            await other.delete("default", turns[1].id)  # of what is copied
+        await lock(self, session)
+
+    monkeypatch.setattr(Retiring, "_lock", first)
+    async with asyncio.timeout(LIMIT):
+        await one.sweep(after(1), now=NOW)
+    assert ids_of(await one.load_chain("default", late.id)) == [turns[2].id, late.id]
+    assert ids_of(await one.load_chain("default", again.id)) == [turns[0].id, living.id, again.id]
+    assert await one.load("default", turns[1].id) is None
+    assert (await one.tree("default", turns[0].id))[1].deleted
+    assert await homes(database, turns[4]) == set()
+    assert await found(one, "late") == [late.id]
+
+
+@pytest.mark.usefixtures("new_tables")
+async def test_new_tables_that_another_server_made_meanwhile_are_left_alone(
+    one: PostgresStore, other: PostgresStore
+) -> None:
+    turns = await a_day(one, 4)
+    living = a_turn(turns[0], created_at=NOW + 5 * DAY)
+    await one.finish(living)
+    late = Retiring(DAILY, TODAY, after(1))
+    await one._database.transaction(late.watch)
+    assert await other.sweep(after(1), now=NOW) == len(turns) - 2
+    with pytest.raises(Busy):  # nothing notes what is written to those
+        await one._database.transaction(late.replace)
+    await other.sweep(after(30), now=NOW)
+    for step in (late.weigh, late.watch, late.replace):
+        with pytest.raises(Busy):  # it is gone
+            await one._database.transaction(step)
+
+
+@pytest.mark.usefixtures("new_tables")
+async def test_trees_that_are_continued_meanwhile_go_on_whole_or_are_gone(
+    one: PostgresStore, other: PostgresStore
+) -> None:
+    turns = await a_day(one, 40)
+    living = a_turn(turns[0], created_at=NOW + 5 * DAY)
+    await one.finish(living)
+    kept: list[Turn] = []
+    done = asyncio.Event()
+
+    async def go_on() -> None:
+        tips = list(turns[1::2])
+        while not done.is_set() and tips:
+            place = random.randrange(len(tips))
+            child = a_turn(tips[place], created_at=NOW + 5 * DAY)
+            try:
+                await other.finish(child)
+            except PreviousResponseNotFound:
+                del tips[place]
+            else:
+                tips[place] = child
+                kept.append(child)
+
+    async def sweep() -> None:
+        await one.sweep(after(1), now=NOW)
+        done.set()
+
+    async with asyncio.timeout(LIMIT):
+        await asyncio.gather(sweep(), go_on())
+    assert kept
+    for turn in kept:
+        chain = await one.load_chain("default", turn.id)
+        assert chain[-1].id == turn.id
+        assert chain[0].parent is None
+        assert IMAGE.encode() in chain[0].input
+
+
+async def test_while_somebody_reads_everything_nothing_is_dropped_and_nobody_waits_for_it(
+    database: TestDatabase, one: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retiring, "_TRIES", 2)
+    monkeypatch.setattr(retiring, "_PAUSE", 0)
+    turns = await a_day(one, 3)
+    reader = await asyncpg.connect(database.url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch("SELECT count(*) FROM turns")
+    async with asyncio.timeout(LIMIT):
+        assert await one.sweep(after(1), now=NOW) == 0
+        assert await other.load("default", turns[1].id) == turns[1]
+        await transaction.rollback()
+        assert await one.sweep(after(1), now=NOW) == len(turns)
+    await reader.close()
+
+
+async def test_servers_that_sweep_at_the_same_time_remove_each_tree_once(
+    one: PostgresStore, other: PostgresStore
+) -> None:
+    stored = 0
+    for day in range(3):
+        for _ in range(5):
+            root = a_turn(created_at=NOW + day * DAY)
+            await one.finish(root)
+            stored += 1
+    for _ in range(20):
+        await one.finish(a_turn(created_at=NOW - 100 * DAY))  # in no partition
+        stored += 1
+    async with asyncio.timeout(LIMIT):
+        removed = await asyncio.gather(one.sweep(after(4), now=NOW), other.sweep(after(4), now=NOW))
+    removed_later = await one.sweep(after(4), now=NOW)
+    assert sum(removed) + removed_later == stored
+    assert (await one.usage()).turns == 0

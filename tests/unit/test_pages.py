@@ -1,0 +1,97 @@
+"""Pages of what a model saw: the same as slices of the whole list, without looking at all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from catena.errors import BadRequest
+from catena.history import chain_turns
+from catena.pages import page_of_context
+from catena.store import Store, Turn
+from tests.store.turns import a_turn, items, message, replace
+
+
+class Chain:
+    """A store with nothing but one chain; how much of it was asked for is in `asked`."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self.turns = turns
+        self.asked: list[int | None] = []
+
+    async def load_chain(self, project: str, turn_id: str, *, most: int | None = None) -> Sequence[Turn]:
+        self.asked.append(most)
+        return self.turns if most is None else self.turns[-most:]
+
+
+def seen(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    *earlier, own = chain_turns(turns)
+    return [*(item for turn in earlier for item in (*turn.input, *turn.output)), *own.input]
+
+
+def grown(length: int) -> list[Turn]:
+    turns: list[Turn] = []
+    for number in range(length):
+        turns.append(a_turn(turns[-1] if turns else None, f"turn {number}"))
+    return turns
+
+
+def with_everything() -> list[Turn]:
+    """A chain with a deleted turn, one of several items, one without an answer, and items that were taken out."""
+    turns = grown(12)
+    turns[2] = replace(turns[2], input=b"[]", output=b"[]", deleted=True)
+    turns[4] = replace(turns[4], input=items(*(message(f"msg_own_{each}", "mine") for each in range(7))))
+    turns[5] = replace(turns[5], output=b"[]")
+    answer: str = msgspec.json.decode(turns[7].output)[0]["id"]
+    removal = msgspec.json.encode({"removed": ["msg_own_3", answer]})
+    turns[9] = replace(turns[9], door="conversation", input=b"[]", output=b"[]", fields=removal)
+    return turns
+
+
+@pytest.mark.parametrize("ascending", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 20, 100])
+async def test_pages_one_after_the_other_are_the_whole_context(limit: int, ascending: bool) -> None:
+    for turns in (with_everything(), grown(1), grown(40)):
+        whole = seen(turns) if ascending else seen(turns)[::-1]
+        store = cast("Store", Chain(turns))
+        told: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page = await page_of_context(
+                store, "p", turns[-1].id, limit=limit, after=after, ascending=ascending
+            )
+            told += page.items
+            assert page.has_more == (len(told) < len(whole))
+            if not page.has_more:
+                break
+            assert len(page.items) == limit
+            after = told[-1]["id"]
+        assert told == whole
+
+
+async def test_the_newest_items_are_found_at_the_end_of_a_chain() -> None:
+    chain = Chain(grown(200))
+    page = await page_of_context(cast("Store", chain), "p", "tip", limit=20, after=None, ascending=False)
+    assert len(page.items) == 20
+    assert chain.asked == [12]
+
+
+@pytest.mark.parametrize("after", ["msg_nowhere", "turn 3", "", 'é"'])
+@pytest.mark.parametrize("ascending", [False, True])
+async def test_behind_an_item_that_is_not_there_is_nothing(after: str, ascending: bool) -> None:
+    store = cast("Store", Chain(with_everything()))
+    with pytest.raises(BadRequest, match="no item with id") as refused:
+        await page_of_context(store, "p", "tip", limit=5, after=after, ascending=ascending)
+    assert refused.value.param == "after"
+
+
+async def test_an_answer_is_no_input_of_its_own_turn() -> None:
+    turns = grown(3)
+    (answer,) = msgspec.json.decode(turns[-1].output)
+    with pytest.raises(BadRequest, match="no item with id"):
+        await page_of_context(
+            cast("Store", Chain(turns)), "p", "tip", limit=5, after=answer["id"], ascending=False
+        )
