@@ -27,6 +27,9 @@ _WARM: Final = 4
 _TIMES: Final = 5
 """Operations that are counted; the least of each count is told, as luck only adds."""
 
+_SHORT: Final = 2
+"""Deltas of a stream that is over soon: what it costs more than a plain create is what a stream costs by itself."""
+
 _FEW, _MANY = 20, 60
 """Deltas of two streams: what the second costs more is what deltas cost."""
 
@@ -69,6 +72,9 @@ class Operations:
         post = self._server.post
         await self._least("stateless create", lambda: post(_UNSTORED))
         await self._least("stored create", lambda: post(_ASKED))
+        stream = self._server.stream
+        await self._least("streamed create", lambda: stream(_UNSTORED, _SHORT))
+        await self._least("stored streamed create", lambda: stream(_ASKED, _SHORT))
         agents = {**_UNSTORED, "input": _AGENT, "tools": _TOOLS}
         await self._least("create with 100 items", lambda: post(agents))
         tip, depth = "", 0

@@ -80,7 +80,7 @@ class Indoors:
         }
         exchange = _Exchange(body, self._engine)
         scope["extensions"] = {LINE: exchange}
-        await self._app(scope, exchange.receive, exchange.send)
+        await self._app(scope, exchange.receive, exchange.no_send)
         assert exchange.status == 200, (exchange.status, exchange.told)
         return b"".join(exchange.told)
 
@@ -109,15 +109,27 @@ class _Exchange:
         self.status = status
         self.told.append(body)
 
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            return
-        piece = message["body"]
+    async def open(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status = 200
+
+    def push(self, piece: bytes) -> bool:
         if b"event: " + _A_DELTA in piece:
             self._engine.go_on()
         else:
             self.told.append(piece)
+        return True
+
+    async def send(self, piece: bytes) -> None:
+        self.push(piece)
+
+    async def close(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+    async def no_send(self, message: Any) -> None:
+        raise AssertionError("everything goes by the line")
 
 
 class _Engine:

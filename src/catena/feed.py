@@ -45,8 +45,10 @@ class Feed:
             for waiting in self._waiting:
                 waiting.tell(events)
 
-    def end(self) -> None:
-        """Nothing comes after this."""
+    def end(self, events: Sequence[Event] = ()) -> None:
+        """Nothing comes after these events. They are pulled: who waits has to wake up for the end anyway, and can send
+        all of it as one."""
+        self._events += events
         self.ended = True
         for waiting in self._waiting:
             waiting.wake()

@@ -111,34 +111,9 @@ def _part_of(event: Any) -> int:
 
 
 def _operation(event: ev.Event, output: Sequence[Item]) -> list[Any]:
-    match event:
-        case ev.Created():
-            return [_CREATED, event.response.status == "queued"]
-        case ev.Queued():
-            return [_QUEUED]
-        case ev.InProgress():
-            return [_IN_PROGRESS]
-        case ev.Completed() | ev.Incomplete() | ev.Failed():
-            return [_TERMINAL]
-        case ev.OutputItemAdded() if _derivable(event, output):
-            return [_ITEM_ADDED, event.output_index]
-        case ev.OutputItemDone():
-            return [_ITEM_DONE, event.output_index]
-        case ev.ContentPartAdded():
-            return [_PART_ADDED, event.output_index, event.content_index]
-        case ev.ContentPartDone():
-            return [_PART_DONE, event.output_index, event.content_index]
-        case ev.AnnotationAdded():
-            return [_ANNOTATION, event.output_index, event.content_index, event.annotation_index]
-        case ev.SummaryPartAdded():
-            return [_SUMMARY_ADDED, event.output_index, event.summary_index]
-        case ev.SummaryPartDone():
-            return [_SUMMARY_DONE, event.output_index, event.summary_index]
-        case ev.ShellCommandAdded(command=""):
-            return [_COMMAND_ADDED, event.output_index, event.command_index]
-    if type(event) in _DONES:
-        return [_TOLD, _DONES[type(event)], event.output_index, _part_of(event)]  # type: ignore[union-attr]
-    return [_VERBATIM, msgspec.json.decode(ev.encode_event(event))]
+    derived = _DERIVED.get(type(event))
+    operation = None if derived is None else derived(event, output)
+    return operation or [_VERBATIM, msgspec.json.decode(ev.encode_event(event))]
 
 
 def _derivable(event: ev.OutputItemAdded, output: Sequence[Item]) -> bool:
@@ -146,6 +121,37 @@ def _derivable(event: ev.OutputItemAdded, output: Sequence[Item]) -> bool:
     if event.item["type"] not in _EMPTY or event.output_index >= len(output):
         return False
     return _as_announced(output[event.output_index]) == event.item
+
+
+def _item_added(event: ev.OutputItemAdded, output: Sequence[Item]) -> list[Any] | None:
+    return [_ITEM_ADDED, event.output_index] if _derivable(event, output) else None
+
+
+def _command_added(event: ev.ShellCommandAdded, _: Sequence[Item]) -> list[Any] | None:
+    return [_COMMAND_ADDED, event.output_index, event.command_index] if event.command == "" else None
+
+
+_DERIVED: Final[dict[type, Callable[[Any, Sequence[Item]], list[Any] | None]]] = {
+    ev.Created: lambda event, _: [_CREATED, event.response.status == "queued"],
+    ev.Queued: lambda *_: [_QUEUED],
+    ev.InProgress: lambda *_: [_IN_PROGRESS],
+    **dict.fromkeys((ev.Completed, ev.Incomplete, ev.Failed), lambda *_: [_TERMINAL]),
+    ev.OutputItemAdded: _item_added,
+    ev.OutputItemDone: lambda event, _: [_ITEM_DONE, event.output_index],
+    ev.ContentPartAdded: lambda event, _: [_PART_ADDED, event.output_index, event.content_index],
+    ev.ContentPartDone: lambda event, _: [_PART_DONE, event.output_index, event.content_index],
+    ev.AnnotationAdded: lambda event, _: [
+        *(_ANNOTATION, event.output_index, event.content_index, event.annotation_index)
+    ],
+    ev.SummaryPartAdded: lambda event, _: [_SUMMARY_ADDED, event.output_index, event.summary_index],
+    ev.SummaryPartDone: lambda event, _: [_SUMMARY_DONE, event.output_index, event.summary_index],
+    ev.ShellCommandAdded: _command_added,
+    **dict.fromkeys(
+        _DONES,
+        lambda event, _: [_TOLD, _DONES[event.__class__], event.output_index, _part_of(event)],
+    ),
+}
+"""How to note what follows from the response; what does not, is not in here or gives None."""
 
 
 # Replaying

@@ -19,6 +19,7 @@ from catena.wire.response import Item
 
 __all__ = ["ItemPage", "page_of_context", "unknown_place"]
 
+_encode: Final = msgspec.json.Encoder().encode
 _decode_items: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
@@ -71,7 +72,7 @@ class _Part(msgspec.Struct, frozen=True):
 
     def may_have(self, item_id: str) -> bool:
         """Whether the id stands in it, which is seen soonest in the bytes."""
-        name = item_id.encode()
+        name = _encode(item_id)[1:-1]
         return name in self.turn.input or name in self.turn.output
 
     def items(self) -> list[Item]:

@@ -36,7 +36,7 @@ from catena.wire.items import normalise_input
 from catena.wire.request import CreateRequest, require_tool_choice
 from catena.wire.response import Item, Response, ResponseStatus, stored_fields
 
-__all__ = ["Order", "Plan", "Planner", "Recollection", "decode_order"]
+__all__ = ["Order", "Plan", "Planner", "Planning", "Recollection", "decode_order"]
 
 _ANSWERED: Final = ("completed", "incomplete")
 _PREFIX: Final = {"responses": "resp_", "chat": "chatcmpl-"}
@@ -112,9 +112,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Planning(msgspec.Struct, frozen=True, kw_only=True):
+    """What plans are made with. With `require_same_model`, a chain stays on the model of its last turn; of hosted tools
+    of the `omitted_tools`, engines without them are not told."""
+
+    require_same_model: bool = False
+    omitted_tools: Set[str] = frozenset()
+    attachments: Attachments | None = None
+    prompts: Prompts = msgspec.field(default_factory=Prompts)
+
+
 class Planner:
-    """Makes plans, with `questions` to the engines. With `require_same_model`, a chain stays on the model of its last
-    turn."""
+    """Makes plans, with `questions` to the engines."""
 
     def __init__(
         self,
@@ -123,22 +132,19 @@ class Planner:
         history: History,
         *,
         clock: Callable[[], float],
-        require_same_model: bool = False,
-        omitted_tools: Set[str] = frozenset(),
-        attachments: Attachments | None = None,
-        prompts: Prompts | None = None,
+        planning: Planning,
     ) -> None:
         self._store = store
-        self._prompts = prompts or Prompts()
+        self._prompts = planning.prompts
         self._router = router
         self._history = history
         self._clock = clock
-        self._require_same_model = require_same_model
+        self._require_same_model = planning.require_same_model
         self._questions = Questions(
             history,
-            attachments or Attachments(store.files, clock=clock),
+            planning.attachments or Attachments(store.files, clock=clock),
             self._prompts,
-            omitted_tools=omitted_tools,
+            omitted_tools=planning.omitted_tools,
         )
 
     async def plan(

@@ -41,8 +41,8 @@ def providing(config: Config, console: Console) -> Iterator[None]:
         return
     _announce(console)
     fetch = _Fetch(console)
-    fetch.begin()
     try:
+        fetch.begin()
         yield
     finally:
         if fetch.failure is not None:

@@ -83,7 +83,7 @@ class Retention:
 
     async def _sweep_turns(self, removed: Removed) -> None:
         now = self._clock()
-        terms = [Expiry(older_than=int(now) - days * _DAY, whose=whose) for whose, days in self._term.spans()]
+        terms = [Expiry(older_than=before, whose=whose) for whose, before in self._ends(now)]
         removed.turns = await self._store.sweep(terms, now=now)
         if removed.turns:
             self._history.clear()
@@ -104,11 +104,16 @@ class Retention:
         """What `sweep` would remove of turns and ids; nothing is changed."""
         now = int(self._clock())
         housekeeping = self._store.housekeeping
-        due = [await housekeeping.due(now - days * _DAY, whose=whose) for whose, days in self._term.spans()]
+        due = [await housekeeping.due(before, whose=whose) for whose, before in self._ends(now)]
         return Removed(
             turns=sum(each.turns for each in due),
             deleted_ids=await housekeeping.count_tombstones(now - _RUNS_END_WITHIN),
         )
+
+    def _ends(self, now: float) -> Iterator[tuple[Whose, int]]:
+        """When turns of which projects were stored that have had their time now; a term may be longer than time is."""
+        for whose, days in self._term.spans():
+            yield whose, max(int(now) - days * _DAY, 0)
 
     async def _go_on(self) -> None:
         while True:

@@ -84,6 +84,8 @@ class Run:
     """When the engine's first words came, on the clock of `began`."""
     _unheard: list[Chunk] | None = None
     """Of a run that nobody can follow: what its engine has said, to be folded when it is whole."""
+    _turn: Turn | None = None
+    """As it was begun."""
     _log: RunLog | None = None
     _task: asyncio.Task[Any] | None = None
     _asking = False
@@ -158,6 +160,8 @@ class Run:
 
     def start(self) -> None:
         """Go on in a task of its own, whoever follows."""
+        if not (self.plan.background or self.plan.begun_first):
+            self._open()  # nothing has to be waited for
         self._task = asyncio.create_task(self.execute())
 
     async def complete(self) -> Response:
@@ -275,7 +279,7 @@ class Run:
                     first = await self._announced(answer)
                 else:
                     if self._unheard is None:
-                        feed.publish(fold.start())
+                        self._open()
                     first = await drawn(answer)
                 self.heard = time.perf_counter()
                 chunks = first
@@ -299,8 +303,13 @@ class Run:
         """The turn is complete with its input."""
         if self.plan.begun_first:
             await self._begin()
-        self.feed.publish(self._fold.start())
+        self._open()
         self._fold.prepare(int(self._workshop.clock()))
+
+    def _open(self) -> None:
+        """Tell the first events, unless they were told."""
+        if not self.feed:
+            self.feed.publish(self._fold.start())
 
     async def _take(self, chunks: Sequence[Chunk]) -> None:
         """Fold these; have them in the log, and then tell what they made."""
@@ -334,13 +343,15 @@ class Run:
         return True
 
     def _tell(self) -> None:
+        if not self._logs and self._fold.finished:
+            return  # with the end, which comes with the same read of the socket, or the next one
         untold, self._untold = self._untold, []
         self.feed.publish(untold)
 
     def _new_log(self) -> RunLog:
         store, settings = self._workshop.store, self._workshop.settings
         patience = settings.outage if settings.wait_for_log and store.peers is not None else None
-        turn = self.plan.turn(self.plan.response)
+        turn = self._turn or self.plan.turn(self.plan.response)
         return RunLog(store, turn, settings.log_every, self._lost, patience, lease=settings.lease)
 
     async def _announced(self, answer: Tapped[Sequence[Chunk]]) -> Sequence[Chunk] | None:
@@ -348,7 +359,7 @@ class Run:
         first = asyncio.ensure_future(drawn(answer))
         try:
             await self._begin()
-            self.feed.publish(self._fold.start())
+            self._open()
             return await first
         finally:
             first.cancel()
@@ -356,11 +367,10 @@ class Run:
 
     async def _begin(self) -> None:
         self._begun = True  # also if we are stopped in the middle: then there may be a row
+        self._turn = self.plan.turn(self.plan.response)
         workshop = self._workshop
         try:
-            await workshop.store.begin(
-                self.plan.turn(self.response), owner=workshop.owner, lease=workshop.settings.lease
-            )
+            await workshop.store.begin(self._turn, owner=workshop.owner, lease=workshop.settings.lease)
         except CatenaError:
             self._begun = False
             raise
@@ -396,9 +406,8 @@ class Run:
             self._workshop.ended(self.plan.response.id)
             if self._grace is not None:
                 self._grace.cancel()
-            if self.feed:  # nobody hears the end of what was never announced
-                self.feed.publish(ending)
-            self.feed.end()
+            # Nobody hears the end of what was never announced.
+            self.feed.end(ending if self.feed else ())
 
     async def _committed(self) -> Sequence[Event]:
         """The events that tell the end, which is committed."""

@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence, Set
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from catena.attachments import Attachments
 from catena.errors import BadRequest, StoreUnavailable, TooManyRequests
 from catena.fold import TERMINAL
 from catena.history import History
 from catena.limits.ticket import Ticket, current_ticket
-from catena.planning import Order, Plan, Planner, Recollection
-from catena.prompts import Prompts
+from catena.planning import Order, Plan, Planner, Planning, Recollection
 from catena.run import Run, RunSettings, Workshop
 from catena.store import RequestKey, Store
 from catena.tally import Tally
@@ -54,26 +52,15 @@ class Runs:
         *,
         settings: RunSettings | None = None,
         background: BackgroundSettings | None = None,
-        require_same_model: bool = False,
-        omitted_tools: Set[str] = frozenset(),
-        attachments: Attachments | None = None,
-        prompts: Prompts | None = None,
+        planning: Planning | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.history = history
         self.background = background or BackgroundSettings()
-        self.prompts = prompts or Prompts()
-        self.planner = Planner(
-            store,
-            router,
-            history,
-            clock=clock,
-            require_same_model=require_same_model,
-            omitted_tools=omitted_tools,
-            attachments=attachments,
-            prompts=self.prompts,
-        )
+        planning = planning or Planning()
+        self.prompts = planning.prompts
+        self.planner = Planner(store, router, history, clock=clock, planning=planning)
         self.active: dict[str, Run] = {}
         self.tally = Tally()
         self._tickets: dict[str, Ticket] = {}

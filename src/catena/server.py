@@ -29,6 +29,7 @@ from catena.history import History
 from catena.lanes import Limits
 from catena.limits.limiter import Limiter
 from catena.limits.storage import Storage
+from catena.planning import Planning
 from catena.prefix import PrefixCache
 from catena.prompts import Prompts
 from catena.retention import Retention, Term
@@ -47,7 +48,7 @@ from catena.upstream.responses import ResponsesUpstream
 from catena.upstream.routing import Route, Router
 from catena.upstream.traits import Content, Traits, traits_of
 from catena.vault import Vault
-from catena.web.app import App
+from catena.web.app import App, Behind, Terms
 from catena.web.bounds import Bounds, bounded
 from catena.web.chat import ChatRoutes
 from catena.web.contexts import ContextRoutes
@@ -98,10 +99,10 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=bounded(Bounds(app.patience)),
+                http=bounded(Bounds(app.terms.patience)),
                 ws="websockets-sansio",
-                ws_max_size=app.max_body,
-                ws_ping_interval=app.ping or None,
+                ws_max_size=app.terms.max_body,
+                ws_ping_interval=app.terms.ping or None,
                 ws_ping_timeout=_PONG_WITHIN,
                 lifespan="off",
                 log_config=None,
@@ -203,12 +204,12 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         routes,
         gate,
         meter,
-        max_body=config.server.max_body_bytes,
-        patience=config.server.client_seconds,
-        ping=config.streams.ping_seconds,
-        on_start=start,
-        on_stop=socket_routes.drain,
-        on_close=close,
+        terms=Terms(
+            max_body=config.server.max_body_bytes,
+            patience=config.server.client_seconds,
+            ping=config.streams.ping_seconds,
+        ),
+        behind=Behind(start=start, stop=socket_routes.drain, close=close),
     )
     _metrics(config, Observed(app.traffic, runs, cache, router, deliverer)).register(routes)
     return app
@@ -240,12 +241,17 @@ def _runs(
             tries=config.background.tries,
             keep_unstored=config.background.keep_unstored_seconds,
         ),
-        require_same_model=config.chains.require_same_model,
-        omitted_tools=config.tools.omitted,
-        attachments=Attachments(
-            store.files, fetcher, max_bytes=config.files.prompt_bytes, fetch_images=config.files.fetch_images
+        planning=Planning(
+            require_same_model=config.chains.require_same_model,
+            omitted_tools=config.tools.omitted,
+            attachments=Attachments(
+                store.files,
+                fetcher,
+                max_bytes=config.files.prompt_bytes,
+                fetch_images=config.files.fetch_images,
+            ),
+            prompts=Prompts(Path(config.prompts.folder).expanduser() if config.prompts.folder else None),
         ),
-        prompts=Prompts(Path(config.prompts.folder).expanduser() if config.prompts.folder else None),
     )
 
 

@@ -65,8 +65,12 @@ class Decoder:
             data = self._without_bom(data)
         if self._after_cr or b"\r" in data:
             data = self._with_lf(data)
-        if not self._held and _is_lone(data) and len(data) <= self._limit:
-            return [ServerSentEvent("", data[6:-2])]
+        if not self._held and len(data) <= self._limit and data.startswith(b"data: "):
+            if data.find(b"\n") == len(data) - 2 and data.endswith(b"\n"):
+                # One event of one line, as most pieces are of a stream that is told word by word.
+                return [ServerSentEvent("", data[6:-2])]
+            if lines := _lines(data):
+                return [ServerSentEvent("", line) for line in lines]
         if self._held:
             if not self._completes(data):
                 self._hold(data)
@@ -130,9 +134,10 @@ class Decoder:
         return events
 
 
-def _is_lone(data: bytes) -> bool:
-    """Whether it is one whole event of one line, as most pieces are of a stream that is told word by word."""
-    return data.find(b"\n") == len(data) - 2 and data.startswith(b"data: ") and data.endswith(b"\n")
+def _lines(data: bytes) -> list[bytes]:
+    """What comes behind `data: ` in whole events of one line each; none if `data` is anything else."""
+    lines = data[6:-2].split(b"\n\ndata: ")
+    return lines if data.endswith(b"\n\n") and data.count(b"\n") == 2 * len(lines) else []
 
 
 def _parse_lines(block: bytes) -> ServerSentEvent | None:

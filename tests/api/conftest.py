@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 ON_UVLOOP = {"test_dropping_clients.py"}
+ON_BOTH = {"test_lines.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
     if item.path.name in ON_UVLOOP:
         return {"uvloop": pytest.importorskip("uvloop").new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    loops: dict[str, Callable[[], Any]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in ON_BOTH:
+        loops["uvloop"] = pytest.importorskip("uvloop").new_event_loop
+    return loops

@@ -17,6 +17,7 @@ from catena.web.line import Line
 from tests.running import LIMIT, RunningServer, StartServer
 
 BODY = b'{"model":"m","input":"hi","store":false}'
+STREAMED = b'{"model":"m","input":"hi","store":false,"stream":true}'
 
 
 def request(first: bytes, *fields: bytes, body: bytes = BODY) -> bytes:
@@ -24,10 +25,14 @@ def request(first: bytes, *fields: bytes, body: bytes = BODY) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+async def connection(server: RunningServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = server.url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
 async def answer(server: RunningServer, *requests: bytes) -> bytes:
     """All that comes until the server hangs up."""
-    host, port = server.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await connection(server)
     async with asyncio.timeout(LIMIT):
         writer.write(b"".join(requests))
         answered = await reader.read()
@@ -65,6 +70,53 @@ async def test_requests_that_come_at_once_are_answered_one_after_another(server:
     assert answered.count(b"HTTP/1.1 200 OK\r\n") == 3
     assert answered.count(b"connection: close\r\n") == 1
     assert len(server.engine.prompts) == 3
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["plain", "streamed"])
+async def test_who_leaves_with_a_request_still_waiting_is_written_nothing(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    engine, asked, ended = an_engine_that_never_ends()
+    async with start_server(engine=engine) as server, asyncio.timeout(LIMIT):
+        _, writer = await connection(server)
+        asking = request(b"POST /v1/responses HTTP/1.1", body=body)
+        writer.write(asking + asking)
+        await asked.wait()
+        writer.transport.abort()
+        await ended.wait()
+    assert engine.closed_early == len(engine.prompts) == 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_who_is_turned_away_while_it_is_answered_ends_the_run(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, asked, ended = an_engine_that_never_ends()
+    async with start_server(engine=engine) as server, asyncio.timeout(LIMIT):
+        reader, writer = await connection(server)
+        writer.write(request(b"POST /v1/responses HTTP/1.1"))
+        await asked.wait()
+        writer.write(b"no request\r\n\r\n")
+        answered = await reader.read()
+        await ended.wait()
+        writer.close()
+    assert answered.count(b"HTTP/1.1 ") == answered.count(b"HTTP/1.1 400 ") == 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+def an_engine_that_never_ends() -> tuple[ScriptedUpstream, asyncio.Event, asyncio.Event]:
+    """It, and events for when it is asked and left."""
+    asked, ended, never = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def script(_: Any) -> Any:
+        try:
+            yield TextDelta("so")
+            asked.set()
+            yield never
+        finally:
+            ended.set()
+
+    return ScriptedUpstream(script), asked, ended
 
 
 async def test_an_old_client_is_left_after_its_reply(server: RunningServer) -> None:
@@ -122,9 +174,10 @@ async def by_asgi(app: Any, body: bytes, gone: asyncio.Event | None = None) -> l
     return told
 
 
-async def test_a_request_leaves_no_circles_for_the_collector(server: RunningServer) -> None:
-    first = request(b"POST /v1/responses HTTP/1.1")
-    last = request(b"POST /v1/responses HTTP/1.1", b"connection: close")
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["plain", "streamed"])
+async def test_a_request_leaves_no_circles_for_the_collector(server: RunningServer, body: bytes) -> None:
+    first = request(b"POST /v1/responses HTTP/1.1", body=body)
+    last = request(b"POST /v1/responses HTTP/1.1", b"connection: close", body=body)
     await answer(server, *[first] * 20, last)
     gc.collect()
     gc.disable()
@@ -150,7 +203,7 @@ class Below:
             flow=self.flow,
             disconnected=self.lost,
             default_headers=[],
-            transport=SimpleNamespace(writelines=self.written.extend),
+            transport=SimpleNamespace(writelines=self.written.extend, write=self.written.append),
             scope={"method": "POST"},
             keep_alive=True,
             waiting_for_100_continue=False,
@@ -190,3 +243,58 @@ async def test_a_field_cannot_smuggle_in_another() -> None:
     with pytest.raises(ValueError, match="cannot have this value"):
         await below.line().reply(200, [(b"x-tools", b"a\r\nset-cookie: b")], b"{}")
     assert below.written == []
+
+
+async def test_a_stream_is_framed_as_by_asgi_and_left_open(server: RunningServer) -> None:
+    asked = request(b"POST /v1/responses HTTP/1.1", body=STREAMED)
+    last = request(b"POST /v1/responses HTTP/1.1", b"connection: close", body=STREAMED)
+    status, fields, rest = parted(await answer(server, asked, last))
+    assert status == b"HTTP/1.1 200 OK"
+    assert fields[-3:] == [b"cache-control", b"x-accel-buffering", b"transfer-encoding"]
+    first, _, second = rest.partition(b"0\r\n\r\n")
+    size, _, piece = first.partition(b"\r\n")
+    assert piece[int(size, 16) :].startswith(b"\r\n")
+    status, fields, rest = parted(second)
+    assert status == b"HTTP/1.1 200 OK"
+    assert fields[-2:] == [b"connection", b"transfer-encoding"]
+    assert rest.endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_what_a_task_sends_in_one_go_leaves_as_one() -> None:
+    below = Below(lost=False)
+    line = below.line()
+    await line.open([(b"x-kind", b"stream")])
+    await line.send(b"one")
+    assert below.written == []
+    await asyncio.sleep(0)
+    assert below.written == [
+        b"HTTP/1.1 200 OK\r\nx-kind: stream\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+    ]
+    assert line.push(b"pushed")
+    await line.send(b"last")
+    await line.close()
+    assert below.written[1:] == [b"6\r\npushed\r\n", b"4\r\nlast\r\n0\r\n\r\n"]
+    await asyncio.sleep(0)
+    assert len(below.written) == 3
+
+
+async def test_no_piece_is_taken_while_the_client_does_not_keep_up() -> None:
+    below = Below(lost=False)
+    line = below.line()
+    await line.open([])
+    below.flow.write_paused = True
+    assert not line.push(b"one")
+    below.flow.write_paused = False
+    assert line.push(b"one")
+    assert below.written[0].endswith(b"\r\n\r\n3\r\none\r\n")
+
+
+async def test_much_is_not_held_until_the_task_waits() -> None:
+    below = Below(lost=False)
+    line = below.line()
+    await line.open([])
+    for _ in range(10):
+        await line.send(b"x" * 10_000)
+    assert sum(map(len, below.written)) > 80_000
+    line.abandon()
+    assert sum(map(len, below.written)) > 100_000

@@ -140,6 +140,37 @@ async def test_each_word_comes_when_it_is_said_and_none_is_missing(
             assert again.events == client.events
 
 
+@pytest.mark.parametrize("refusing", [False, True], ids=["taken", "every second one refused"])
+async def test_a_chat_stream_has_each_word_once(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, refusing: bool
+) -> None:
+    pushed: list[bytes] = []
+    push = Outlet.push
+
+    def taken(outlet: Outlet, piece: bytes) -> bool:
+        pushed.append(piece)
+        return push(outlet, piece) if not refusing or len(pushed) % 2 else False
+
+    monkeypatch.setattr(Outlet, "push", taken)
+    words = [f"word{number} " for number in range(20)]
+    body = {"model": "m", "messages": [{"role": "user", "content": "Go on."}], "stream": True}
+    async with telling(start_server) as (teller, server), asyncio.timeout(LIMIT):
+        teller.words.put_nowait(words[0])  # without one there is no reply yet
+        async with exchange(server.url, "POST", "/v1/chat/completions", body) as opened:
+            told = opened.events()
+            heard: list[str] = []
+            for word in words:
+                if word != words[0]:
+                    teller.words.put_nowait(word)
+                while not heard or heard[-1] != word:
+                    heard.append(json.loads((await anext(told)).data)["choices"][0]["delta"]["content"])
+            teller.words.put_nowait(None)
+            ending = [event.data async for event in told]
+    assert [word for word in heard if word] == words
+    assert json.loads(ending[0])["choices"][0]["finish_reason"] == "stop"
+    assert len(pushed) >= len(words) // 2
+
+
 async def test_what_is_told_was_on_record_before(start_server: StartServer) -> None:
     async with telling(start_server) as (teller, server), asyncio.timeout(LIMIT):
         async with created(server) as client:

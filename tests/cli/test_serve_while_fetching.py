@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from rich.console import Console
 
+from catena import provision
+from catena.config import Config
+from catena.embedded import PullFailed
 from tests.cli.test_serve_command import catena, url_of
 from tests.running import LIMIT
 
@@ -73,6 +78,19 @@ async def test_a_model_that_cannot_be_had_ends_it_with_the_reason(tmp_path: Path
     assert process.returncode == 1
     assert "The model could not be pulled." in stderr.decode()
     assert "Traceback" not in stderr.decode()
+
+
+def test_a_fetch_that_fails_at_once_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(**_: object) -> None:
+        raise PullFailed("There is no room.")
+
+    monkeypatch.setattr(provision, "find", lambda: None)
+    monkeypatch.setattr(provision, "pull", no_room)
+    with (
+        pytest.raises(PullFailed, match="no room"),
+        provision.providing(Config(), Console(quiet=True)),
+    ):
+        threading.Event().wait(LIMIT)
 
 
 async def test_a_port_that_is_taken_is_told_before_anything_is_fetched(tmp_path: Path, hub: str) -> None:

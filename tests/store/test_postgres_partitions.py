@@ -16,10 +16,11 @@ from catena.errors import PreviousResponseNotFound, StoreUnavailable
 from catena.ids import DAY, RING
 from catena.store import Store, Turn
 from catena.store.housekeeping import Expiry, Whose
+from catena.store.moving import TreeCopy, TreeName
 from catena.store.postgres import Layout, PostgresStore, migrate, partitions, retiring
 from catena.store.postgres.partitions import Busy
 from catena.store.postgres.periods import TREE_TABLES, period_called
-from catena.store.postgres.retiring import Retiring
+from catena.store.postgres.retiring import Retiring, Sweep
 from catena.store.postgres.statements import Q
 from catena.store.rows import key_of
 from tests.postgres import TestDatabase
@@ -434,6 +435,157 @@ async def test_while_somebody_reads_everything_nothing_is_dropped_and_nobody_wai
         await transaction.rollback()
         assert await one.sweep(after(1), now=NOW) == len(turns)
     await reader.close()
+
+
+@pytest.mark.parametrize("database", [1, 2], indirect=True)
+async def test_a_sweep_that_was_put_off_is_put_off_again_while_somebody_reads_on(
+    database: TestDatabase, one: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retiring, "_TRIES", 1)
+    turns = await a_day(one, 3)
+    reader = await asyncpg.connect(database.url)
+    async with asyncio.timeout(LIMIT):
+        async with reader.transaction():
+            await reader.fetch("SELECT count(*) FROM turns")
+            for _ in range(2):
+                assert await one.sweep(after(1), now=NOW) == 0
+        assert await one.sweep(after(1), now=NOW) == len(turns)
+    assert await database.run("SELECT 1 FROM touched_trees") == []
+    await reader.close()
+
+
+@pytest.mark.usefixtures("new_tables")
+async def test_what_is_read_as_of_one_moment_waits_for_the_change_and_misses_nothing(
+    database: TestDatabase, one: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = await a_day(one, 4)
+    living = a_turn(turns[0], created_at=NOW + 5 * DAY)
+    await one.finish(living)
+    reading: list[asyncio.Task[TreeCopy]] = []
+    lock = Retiring._lock
+
+    async def then_read(self: Retiring, session: Any) -> None:
+        await lock(self, session)
+        reading.append(asyncio.create_task(other.copy_tree(TreeName(living.tree, "default"))))
+        while not await database.run("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert not reading[0].done()
+
+    monkeypatch.setattr(Retiring, "_lock", then_read)
+    async with asyncio.timeout(LIMIT):
+        await one.sweep(after(1), now=NOW)
+        copy = await reading[0]
+    assert {turn.id for turn in copy.turns} == {turns[0].id, turns[1].id, living.id}
+
+
+async def test_who_reads_statistics_of_a_table_puts_off_the_partition_and_not_the_sweep(
+    database: TestDatabase, one: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "_WAIT", "50ms")
+    old = a_turn(created_at=NOW - 100 * DAY)  # in no partition
+    await one.finish(old)
+    reader = await asyncpg.connect(database.url)
+    async with asyncio.timeout(LIMIT), reader.transaction():
+        await reader.execute("LOCK TABLE ONLY turns IN SHARE UPDATE EXCLUSIVE MODE")  # as ANALYZE does
+        assert await one.sweep(after(0), now=NOW + 9 * DAY) == 1
+    await reader.close()
+
+
+async def test_a_partition_that_another_server_drops_meanwhile_ends_no_sweep(
+    one: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = await a_day(one, 2)
+    tomorrow = a_turn(created_at=NOW + DAY)
+    for turn in (a_turn(turns[0], created_at=NOW + 5 * DAY), tomorrow):
+        await one.finish(turn)
+    walk = Sweep._walk
+
+    async def then_walk(self: Sweep, place: str) -> int:
+        monkeypatch.setattr(Sweep, "_walk", walk)
+        assert await other.sweep([Expiry(older_than=TODAY.end + 9 * DAY)], now=NOW) == 6
+        return await walk(self, place)
+
+    async def rest_first(self: Sweep, place: str) -> int:
+        monkeypatch.setattr(Sweep, "_walk", then_walk)
+        return await walk(self, place)
+
+    monkeypatch.setattr(Sweep, "_walk", rest_first)
+    async with asyncio.timeout(LIMIT):
+        assert await one.sweep(after(1), now=NOW) == 0
+
+
+@pytest.mark.usefixtures("new_tables")
+async def test_new_tables_have_the_indexes_of_those_before(
+    database: TestDatabase, one: PostgresStore
+) -> None:
+    turns = await a_day(one, 4)
+
+    async def indexes() -> set[tuple[str, str]]:
+        rows = await database.run(
+            "SELECT tablename::text, regexp_replace(indexdef, '^.* USING ', '') FROM pg_indexes "
+            "WHERE tablename LIKE $1",
+            f"%{TODAY.name}",
+        )
+        return {(row[0], row[1]) for row in rows}
+
+    async def checks() -> int:
+        ((count,),) = await database.run("SELECT count(*) FROM pg_constraint WHERE contype = 'c'")
+        return int(count)
+
+    before, checked = await indexes(), await checks()
+    for days in (5, 6):
+        await one.finish(a_turn(turns[0], created_at=NOW + days * DAY))
+        assert await one.sweep(after(1), now=NOW) > 0 or days > 5
+    assert (await indexes(), await checks()) == (before, checked)
+
+
+@pytest.mark.usefixtures("new_tables")
+async def test_what_is_done_while_all_wait_looks_into_no_other_day_and_reads_what_stays_no_more(
+    database: TestDatabase, one: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = await a_day(one, 4)
+    await one.finish(a_turn(created_at=NOW + DAY))
+    await one.finish(a_turn(turns[0], created_at=NOW + 5 * DAY))
+    looked: set[str] = set()
+    told: list[str] = []
+    catch_up, lock, attach = Retiring._catch_up, Retiring._lock, partitions.attach
+
+    async def continued(self: Retiring, session: Any) -> None:
+        if not looked:
+            await other.finish(a_turn(turns[2], created_at=NOW + 5 * DAY))
+        await lock(self, session)
+
+    async def watched(self: Retiring, session: Any) -> None:
+        before = await scans(session)
+        await catch_up(self, session)
+        looked.update(name for name, count in (await scans(session)).items() if count > before[name])
+        await session.execute("SET LOCAL client_min_messages = debug1")
+
+    async def attached(session: Any, *which: Any) -> None:
+        def listen(_: object, message: Any) -> None:
+            told.append(message.message)
+
+        session._connection.add_log_listener(listen)
+        await attach(session, *which)
+        session._connection.remove_log_listener(listen)
+
+    monkeypatch.setattr(retiring, "attach", attached)
+    monkeypatch.setattr(Retiring, "_lock", continued)
+    monkeypatch.setattr(Retiring, "_catch_up", watched)
+    async with asyncio.timeout(LIMIT):
+        await one.sweep(after(1), now=NOW)
+    days = {match[1] for name in looked if (match := re.search(r"_(\d{8})", name))}
+    assert days == {TODAY.name}
+    implied = [line for line in told if "is implied by existing constraints" in line and TODAY.name in line]
+    assert len(implied) >= len(TREE_TABLES)
+
+
+async def scans(session: Any) -> dict[str, int]:
+    """How often each table and each of its indexes was gone through in the transaction."""
+    rows = await session._connection.fetch(
+        "SELECT relname::text AS name, pg_stat_get_xact_numscans(oid) AS count FROM pg_class "
+        "WHERE relkind IN ('r', 'i')"
+    )
+    return {row["name"]: row["count"] for row in rows}
 
 
 async def test_servers_that_sweep_at_the_same_time_remove_each_tree_once(

@@ -10,7 +10,7 @@ import pytest
 
 from catena.store import LeaseLost
 from catena.store.sqlite.logs import RunLogs
-from catena.store.sqlite.mapped import ROOM
+from catena.store.sqlite.mapped import ROOM, Page
 from tests.store.turns import replace, running
 
 RUN = running()
@@ -174,3 +174,50 @@ def test_logs_are_for_their_owner_only(logs: RunLogs, tmp_path: Path) -> None:
     logs.append(RUN, 0, b"one")
     assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
     assert pages(tmp_path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_whose_beginning_is_gone_is_no_log(logs: RunLogs, tmp_path: Path) -> None:
+    for number in range(5):
+        logs.append(RUN, number, bytes([number]) * (ROOM - 12))  # each begins a page
+    content = pages(tmp_path).read_bytes()
+    for lost, left in ((0, 0), (1, 1), (3, 3)):
+        at = content.index(number_and_name(lost))
+        pages(tmp_path).write_bytes(content[:at] + bytes(4096) + content[at + 4096 :])
+        assert after_a_kill(tmp_path).load(RUN.id) == [
+            bytes([number]) * (ROOM - 12) for number in range(left)
+        ]
+
+
+def test_a_log_is_given_back_from_its_end(
+    logs: RunLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [bytes([number]) * ROOM for number in range(4)]
+    for number, batch in enumerate(batches):
+        logs.append(RUN, number, batch)
+    at_each_page: list[bytes] = []
+
+    class Observed(list[Page]):
+        def append(self, page: Page) -> None:
+            at_each_page.append(pages(tmp_path).read_bytes())
+
+    monkeypatch.setattr(logs._pages, "_free", Observed())
+    logs.forget([RUN.id])
+    found: list[list[bytes]] = []
+    for content in at_each_page:
+        pages(tmp_path).write_bytes(content)
+        found.append(after_a_kill(tmp_path).load(RUN.id))
+    assert all(each == batches[: len(each)] for each in found)
+    assert [len(each) for each in found] == [3, 2, 1, 0, 0]
+
+
+def test_a_file_that_is_large_grows_in_steps(logs: RunLogs, tmp_path: Path) -> None:
+    step = 16 * 1024 * 1024
+    logs.append(RUN, 0, bytes(3 * step))
+    size = pages(tmp_path).stat().st_size
+    assert 3 * step < size <= 4 * step
+    logs.append(RUN, 1, bytes(step))
+    assert pages(tmp_path).stat().st_size == size + step
+
+
+def number_and_name(number: int) -> bytes:
+    return number.to_bytes(4) + bytes((len(RUN.id),)) + RUN.id.encode()

@@ -52,6 +52,10 @@ def told(link: Link | None) -> list[Any]:
     return [item.get("content", item.get("call_id")) for item in decoded]
 
 
+def is_the_same(link: Link, other: Link) -> bool:
+    return link.fragment == other.fragment and replace(link, trail=other.trail) == other
+
+
 def test_a_chain_is_told_from_the_root_to_the_tip() -> None:
     link = link_chain([turn(1), turn(2), turn(3)], render)
     assert told(link) == [
@@ -79,7 +83,7 @@ def test_a_turn_whose_input_was_written_down_before_has_the_same_link(
 ) -> None:
     writer = RENDERINGS[dialect].writer(lambda _: None, reads_all=False)  # type: ignore[index]  # both are dialects
     made = turn(1, input=given, output=answer)
-    assert link_turn(None, made, writer, writer.render(given)) == link_turn(None, made, writer)
+    assert is_the_same(link_turn(None, made, writer, writer.render(given)), link_turn(None, made, writer))
 
 
 def test_an_attachment_is_put_in_later_also_where_its_fragment_was_written_before() -> None:
@@ -88,7 +92,7 @@ def test_an_attachment_is_put_in_later_also_where_its_fragment_was_written_befor
     writer = RENDERINGS["chat"].writer(lambda _: None, reads_all=False)
     link = link_turn(None, made, writer, writer.render(made.input))
     assert type(link.fragment) is Draft
-    assert link == link_turn(None, made, writer)
+    assert is_the_same(link, link_turn(None, made, writer))
 
 
 def test_branches_share_their_ancestors_and_nothing_else() -> None:
@@ -155,7 +159,7 @@ def test_a_chain_may_be_thousands_deep() -> None:
     link = link_chain([turn(number) for number in range(5000)], render)
     assert link is not None
     assert link.depth == 5000
-    assert len(fragments(link)) == 5000
+    assert len(told(link)) == 10_000
 
 
 # What is taken out of a conversation

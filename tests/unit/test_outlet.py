@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from catena.web.outlet import PING, Outlet
+from catena.web.outlet import PING, ByAsgi, Outlet
 
 LIMIT = 5.0
+END = b""
 
 
 class WebServer:
@@ -25,8 +26,7 @@ class WebServer:
         if not self.room.is_set():
             await self.room.wait()
             await asyncio.sleep(0)  # and once more
-        assert message["more_body"]
-        self.told.append(message["body"])
+        self.told.append(message["body"] if message.get("more_body") else END)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def web() -> WebServer:
 
 
 async def test_what_is_pushed_is_sent_at_once(web: WebServer) -> None:
-    outlet = Outlet(web.send)
+    outlet = Outlet(ByAsgi(web.send))
     asyncio.get_running_loop().call_soon(outlet.push, b"from no task")
     await outlet.send(b"one")
     assert outlet.push(b"two")
@@ -45,7 +45,7 @@ async def test_what_is_pushed_is_sent_at_once(web: WebServer) -> None:
 
 
 async def test_one_piece_waits_for_the_client_and_no_other_is_taken(web: WebServer) -> None:
-    outlet = Outlet(web.send)
+    outlet = Outlet(ByAsgi(web.send))
     web.room.clear()
     assert outlet.push(b"one")
     assert not outlet.push(b"two")
@@ -61,17 +61,17 @@ async def test_one_piece_waits_for_the_client_and_no_other_is_taken(web: WebServ
 
 
 async def test_a_piece_that_waits_leaves_although_nothing_comes_behind_it(web: WebServer) -> None:
-    outlet = Outlet(web.send)
+    outlet = Outlet(ByAsgi(web.send))
     web.room.clear()
     outlet.push(b"one")
     web.room.set()
     async with asyncio.timeout(LIMIT):
-        await outlet.settle()
-    assert web.told == [b"one"]
+        await outlet.close()
+    assert web.told == [b"one", END]
 
 
 async def test_a_piece_that_waits_is_given_up_with_its_stream(web: WebServer) -> None:
-    with Outlet(web.send) as outlet:
+    with Outlet(ByAsgi(web.send)) as outlet:
         web.room.clear()
         outlet.push(b"one")
         await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_a_piece_that_waits_is_given_up_with_its_stream(web: WebServer) ->
 
 
 async def test_comments_come_only_while_nothing_else_does(web: WebServer) -> None:
-    outlet = Outlet(web.send, 60.0)
+    outlet = Outlet(ByAsgi(web.send), 60.0)
     tick = outlet._tick
     with outlet:
         outlet.push(b"one")
@@ -99,5 +99,5 @@ async def test_comments_come_only_while_nothing_else_does(web: WebServer) -> Non
         await asyncio.sleep(0)
         web.room.set()
         async with asyncio.timeout(LIMIT):
-            await outlet.settle()
-        assert web.told == [b"one", PING, b"two"]
+            await outlet.close()
+        assert web.told == [b"one", PING, b"two", END]

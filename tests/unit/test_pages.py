@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catena.errors import BadRequest
 from catena.history import chain_turns
@@ -95,3 +98,44 @@ async def test_an_answer_is_no_input_of_its_own_turn() -> None:
         await page_of_context(
             cast("Store", Chain(turns)), "p", "tip", limit=5, after=answer["id"], ascending=False
         )
+
+
+IDS = st.sampled_from(["msg_1", "msg_2", "msg_3", "a", "id", "é", '"', "\\"])
+ITEMS = st.lists(st.builds(message, IDS, st.sampled_from(["a", "msg_1", 'the "id" of msg_2'])), max_size=4)
+KINDS = st.sampled_from(["turn", "turn", "turn", "deleted", "removal"])
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Sequence[Turn]:
+    """Turns in which the same ids come again and again, between items of which some are gone."""
+    turns: list[Turn] = []
+    for turn in grown(draw(st.integers(1, 9))):
+        kind = draw(KINDS)
+        if kind == "turn":
+            given_items, answer = draw(ITEMS), draw(ITEMS)
+            turns.append(replace(turn, input=items(*given_items), output=items(*answer)))
+            continue
+        turns.append(replace(turn, input=b"[]", output=b"[]", deleted=kind == "deleted"))
+        if kind == "removal":
+            removal = msgspec.json.encode({"removed": draw(st.lists(IDS, max_size=3))})
+            turns[-1] = replace(turns[-1], door="conversation", fields=removal)
+    return turns
+
+
+@given(chains(), st.integers(1, 6), st.none() | IDS, st.booleans())
+def test_any_page_is_a_slice_of_the_whole_context(
+    turns: Sequence[Turn], limit: int, after: str | None, ascending: bool
+) -> None:
+    whole = seen(turns) if ascending else seen(turns)[::-1]
+    ids = [item["id"] for item in whole]
+    paging = page_of_context(
+        cast("Store", Chain(turns)), "p", turns[-1].id, limit=limit, after=after, ascending=ascending
+    )
+    if after is not None and after not in ids:
+        with pytest.raises(BadRequest):
+            asyncio.run(paging)
+        return
+    start = 0 if after is None else ids.index(after) + 1
+    page = asyncio.run(paging)
+    assert page.items == whole[start : start + limit]
+    assert page.has_more == (start + limit < len(whole))

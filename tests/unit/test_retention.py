@@ -75,3 +75,11 @@ async def test_files_that_have_expired_and_pieces_of_no_file_go_whatever_is_kept
     assert await store.files.load_piece(replace(file, blob=lost), 0) is None
     assert await store.files.load_piece(replace(file, blob=held), 0) == b"x"
     await store.close()
+
+
+async def test_who_keeps_turns_longer_than_there_has_been_time_keeps_all(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "catena.sqlite3")
+    term = Term(days=100_000, by_project={"p": 1_000_000})
+    retention = Retention(store, History(store, PrefixCache(1000)), term=term, clock=lambda: 40.0 * DAY)
+    assert await retention.sweep() == await retention.due() == Removed()
+    await store.close()

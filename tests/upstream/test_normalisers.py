@@ -37,6 +37,14 @@ def response_event(kind: str, **fields: Any) -> bytes:
 
 
 class TestChat:
+    @pytest.mark.parametrize("before", [[], [chat_event({"content": "Hi"})]])
+    def test_an_error_is_one_also_where_it_has_text(self, before: list[bytes]) -> None:
+        stream = ChatStream(FAULTS)
+        for event in before:
+            stream.feed(event)
+        with pytest.raises(UpstreamError):
+            stream.feed(chat_event({"content": "no"}, object="error", message="broken"))
+
     @pytest.mark.parametrize(
         ("reason", "finish"),
         [

@@ -1,7 +1,7 @@
-"""A chain as links: each holds its own turn's rendered fragment and points at its parent's link.
+"""A chain as links: each knows where its own turn's rendered fragment stands, and points at its parent's link.
 
-Never a copy of the whole, or memory would grow with the square of the depth. A link also knows what the next turn
-must: which calls wait for outputs, which ids are taken, which model spoke. Links are immutable; branches share them.
+Never a copy of the whole, or memory would grow with the square of the depth (`trail`). A link also knows what the next
+turn must: which calls wait for outputs, which ids are taken, which model spoke. Branches share links.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from catena.context.ledger import (
 )
 from catena.context.media import joined
 from catena.context.offer import added_tools
+from catena.context.trail import Trail
 from catena.context.view import Reads, is_talk, shown, standing
 from catena.errors import BadRequest
 from catena.ids import item_home
@@ -101,7 +102,9 @@ class Link(msgspec.Struct, frozen=True):
 
     turn_id: str
     parent: Link | None
-    fragment: bytes
+    trail: Trail
+    begin: int
+    end: int
     model: str
     depth: int
     open_calls: OpenCalls = NOTHING_OPEN
@@ -115,12 +118,17 @@ class Link(msgspec.Struct, frozen=True):
     configuration: Configuration = NOTHING_SET
 
     @property
+    def fragment(self) -> bytes:
+        """The turn, rendered."""
+        return self.trail.between(self.begin, self.end)
+
+    @property
     def size(self) -> int:
         inherited = self.tools is (self.parent.tools if self.parent is not None else ())
-        return len(self.fragment) + 400 + (0 if inherited else len(msgspec.json.encode(self.tools)))
+        return self.end - self.begin + 400 + (0 if inherited else len(msgspec.json.encode(self.tools)))
 
 
-_BEFORE_ALL: Final = Link(turn_id="", parent=None, fragment=b"", model="", depth=0)
+_BEFORE_ALL: Final = Link(turn_id="", parent=None, trail=Trail(b""), begin=0, end=0, model="", depth=0)
 """What a first turn comes after."""
 
 
@@ -133,13 +141,7 @@ def ancestry(link: Link | None) -> Iterator[Link]:
 
 def fragments(link: Link | None) -> list[bytes]:
     """The rendered history, oldest first, from the last compaction on."""
-    history: list[bytes] = []
-    while link is not None:
-        history.append(link.fragment)
-        if link.begins:
-            break
-        link = link.parent
-    return [*filter(None, reversed(history))]
+    return [] if link is None else link.trail.until(link.end)
 
 
 def admit(link: Link | None, items: Sequence[Item]) -> None:
@@ -183,10 +185,14 @@ def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer, written: byt
     before = _BEFORE_ALL if parent is None else parent
     if is_talk(items):
         # Messages change nothing that a chain goes by, and each is written down by itself.
+        fragment = writer.render(items) if written is None else joined(written, writer.render(turn.output))
+        trail, begin, end = before.trail.followed(before.end, fragment, anew=parent is None)
         return Link(
             turn_id=turn.id,
             parent=parent,
-            fragment=writer.render(items) if written is None else joined(written, writer.render(turn.output)),
+            trail=trail,
+            begin=begin,
+            end=end,
             model=turn.model or before.model,
             depth=before.depth + 1,
             open_calls=before.open_calls,
@@ -199,10 +205,14 @@ def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer, written: byt
         )
     view = shown(before.open_calls, items, writer.reads, follows=parent is not None)
     added = added_tools(items)
+    anew = parent is None or view.begins
+    trail, begin, end = before.trail.followed(before.end, writer.render(view.items), anew=anew)
     return Link(
         turn_id=turn.id,
         parent=parent,
-        fragment=writer.render(view.items),
+        trail=trail,
+        begin=begin,
+        end=end,
         model=turn.model or before.model,
         depth=before.depth + 1,
         open_calls=open_after(before.open_calls, items),

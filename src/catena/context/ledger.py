@@ -7,7 +7,6 @@ has its output and every output its call; the API's own messages tell which one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
 from typing import Final, TypeAlias
 
 from catena.errors import BadRequest
@@ -144,9 +143,10 @@ def check_outputs(before: OpenCalls, items: Sequence[Item]) -> OpenCalls:
 
 
 def _check_reasoning(items: Sequence[Item]) -> None:
-    for item, follower in zip_longest(items, items[1:]):
+    for place, item in enumerate(items, start=1):
         if item.get("type") != "reasoning" or "id" not in item:
             continue
+        follower = items[place] if place < len(items) else None
         if follower is None or follower.get("role") in ("user", "system", "developer"):
             raise BadRequest(
                 f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.",

@@ -55,12 +55,12 @@ class Context(msgspec.Struct, frozen=True):
 
     def saved(self, dropped: int) -> int:
         """How many bytes so many of the oldest turns have."""
-        return sum(len(turn.fragment) for turn in islice(self.turns(), dropped))
+        return sum(turn.end - turn.begin for turn in islice(self.turns(), dropped))
 
     def fragments(self, dropped: int = 0) -> list[bytes]:
         """The context, rendered, without so many of its oldest turns."""
         if not dropped:
-            return [*self.lead, *fragments(self.link), *(piece for piece in self.own if piece)]
+            return [*self.lead, *fragments(self.link), *filter(None, self.own)]
         turns = self.turns()
         standing = [item for turn in turns[:dropped] for item in turn.standing]
         pieces = [

@@ -76,6 +76,8 @@ class ToolCalls:
 
         Raises ValueError for a call whose name never came, as nobody could run it.
         """
+        if not self._calls:
+            return []
         if any(call.pieces and call.index < 0 for call in self._calls):
             raise ValueError("a tool call has no name")
         return [

@@ -116,9 +116,13 @@ class ChatStream:
             if not data.strip():
                 return []
             raise self._faults.garbage("sent what is not a chat completion") from None
-        if self._visible.flows and (text := _plain_text(packet)):
+        text = _plain_text(packet)
+        if not text:
+            return self._read(packet, data)
+        if self._visible.flows:
             return [TextDelta(text)]
-        return self._read(packet, data)
+        self._begun = True
+        return [*self._visible.feed(text)]
 
     def _read(self, packet: _Packet, data: bytes) -> list[Chunk]:
         if _is_error(packet):
@@ -160,7 +164,7 @@ class ChatStream:
         if delta.refusal:
             chunks += self._visible.interrupt()
             chunks.append(RefusalDelta(delta.refusal))
-        for annotation in objects_in(delta.annotations):
+        for annotation in objects_in(delta.annotations) if delta.annotations else ():
             chunks += self._visible.end(spaces=True)
             chunks.append(Annotation(_flat(annotation)))
 
@@ -220,6 +224,7 @@ def _plain_text(packet: _Packet) -> str:
         or packet.usage is not None
         or packet.error is not None
         or packet.timings is not None
+        or packet.object == "error"
     ):
         return ""
     choice = packet.choices[0]
@@ -240,7 +245,7 @@ def _is_error(packet: _Packet) -> bool:
 
 
 def _entries(logprobs: Any) -> list[dict[str, Any]]:
-    return logprob_entries(object_in(logprobs).get("content"))
+    return logprob_entries(object_in(logprobs).get("content")) if logprobs else []
 
 
 def _flat(annotation: Mapping[str, Any]) -> dict[str, Any]:

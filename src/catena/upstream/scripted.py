@@ -33,7 +33,7 @@ def echo_script(prompt: Prompt) -> Iterable[Chunk]:
     words = f"{len(items)}: {text}".split(" ")
     for position, word in enumerate(words):
         yield TextDelta(word if position == 0 else f" {word}")
-    yield UsageReport(input_tokens=sum(len(f.split()) for f in prompt.fragments), output_tokens=len(words))
+    yield UsageReport(input_tokens=len(b",".join(prompt.fragments).split()), output_tokens=len(words))
     yield Finish("stop")
 
 

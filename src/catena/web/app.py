@@ -17,11 +17,11 @@ from catena.web.correlation import Correlation
 from catena.web.gate import Gate
 from catena.web.http import Receive, Reply, Request, Scope, Send, Stream, Visitor
 from catena.web.metering import Meter
-from catena.web.outlet import Outlet
+from catena.web.outlet import ByAsgi, Outlet, Way
 from catena.web.routes import Route, Routes, Socket
 from catena.web.traffic import GONE, SWITCHED, Traffic
 
-__all__ = ["App"]
+__all__ = ["App", "Behind", "Terms"]
 
 log = logging.getLogger("catena.web")
 
@@ -31,36 +31,39 @@ _ALWAYS = [(b"openai-version", b"2020-10-01")]
 _STREAM = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
-class App:
-    """Finds the handler, checks the key, sends the reply.
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients may do. A body has `max_body` bytes at most.
 
     `patience` is for how many seconds a client may not come on, before it is closed; 0 is without end. `ping` is in
     seconds: a stream that is idle this long gets a comment; 0 sends none.
     """
 
-    def __init__(
-        self,
-        routes: Routes,
-        gate: Gate,
-        meter: Meter,
-        *,
-        max_body: int,
-        patience: float = 30.0,
-        ping: float = 0.0,
-        on_start: Callable[[], Awaitable[None]] | None = None,
-        on_stop: Callable[[], Awaitable[None]] | None = None,
-        on_close: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
+    max_body: int
+    patience: float = 30.0
+    ping: float = 0.0
+
+
+async def _nothing() -> None: ...
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on behind the doors: how it begins, how what lasts is let end, and how all of it ends."""
+
+    start: Callable[[], Awaitable[None]] = _nothing
+    stop: Callable[[], Awaitable[None]] = _nothing
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+class App:
+    """Finds the handler, checks the key, sends the reply."""
+
+    def __init__(self, routes: Routes, gate: Gate, meter: Meter, *, terms: Terms, behind: Behind) -> None:
         self.routes = routes
         self.traffic = Traffic()
-        self.max_body = max_body
-        self.patience = patience
-        self.ping = ping
+        self.terms = terms
         self.gate = gate
         self._meter = meter
-        self._on_start = on_start
-        self._on_stop = on_stop
-        self._on_close = on_close
+        self._behind = behind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -70,22 +73,19 @@ class App:
 
     async def start(self) -> None:
         """Begin what goes on behind the doors, before anybody connects."""
-        if self._on_start is not None:
-            await self._on_start()
+        await self._behind.start()
 
     async def stop(self) -> None:
         """The server is to stop: let what lasts, and would never end by itself, come to its end."""
-        if self._on_stop is not None:
-            await self._on_stop()
+        await self._behind.stop()
 
     async def close(self) -> None:
         """End what goes on behind the doors; nobody is connected any more."""
-        if self._on_close is not None:
-            await self._on_close()
+        await self._behind.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request = Request(scope, receive, max_body=self.max_body)
+        request = Request(scope, receive, max_body=self.terms.max_body)
         known = Correlation(request.headers)
         request.request_id, request.client_id = known.request_id, known.client_id
         reply = await self._answer(request, known)
@@ -98,9 +98,7 @@ class App:
         if reply.headers:
             head += _encoded(reply.headers)
         if isinstance(reply, Stream):
-            # A comment is for event streams only.
-            ping = self.ping if reply.content_type.startswith("text/event-stream") else 0.0
-            status = 200 if await _send_stream(request, reply, head, send, ping) else GONE
+            status = 200 if await _send_stream(request, reply, head, send, self.terms.ping) else GONE
         else:
             status = reply.status
             await _send_whole(request, reply, head, send)
@@ -108,7 +106,7 @@ class App:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request = Request({**scope, "method": "GET"}, receive, max_body=self.max_body)
+        request = Request({**scope, "method": "GET"}, receive, max_body=self.terms.max_body)
         known = Correlation(request.headers)
         request.request_id, request.client_id = known.request_id, known.client_id
         head = [*known.headers, *_ALWAYS]
@@ -211,7 +209,12 @@ async def _send_stream(
     request: Request, reply: Stream, head: list[tuple[bytes, bytes]], send: Send, ping: float
 ) -> bool:
     """Whether the client stayed until the end."""
-    await send({"type": "http.response.start", "status": 200, "headers": head + _STREAM})
+    way: Way = ByAsgi(send)
+    if not reply.content_type.startswith("text/event-stream"):
+        ping = 0.0  # a comment is for event streams only
+    elif request.line is not None:
+        way = request.line
+    await way.open(head + _STREAM)
     sending = asyncio.current_task()
     assert sending is not None
     gone = False
@@ -221,7 +224,7 @@ async def _send_stream(
         gone = True
         sending.cancel()
 
-    outlet = Outlet(send, ping)
+    outlet = Outlet(way, ping)
     source: Tapped[bytes] = reply.pieces
     try:
         async with contextlib.aclosing(source) as pieces:
@@ -230,8 +233,7 @@ async def _send_stream(
                 while piece is not None:
                     await outlet.send(piece)
                     piece = await drawn(pieces, outlet.push)
-                await outlet.settle()
-        await send({"type": "http.response.body", "body": b""})
+                await outlet.close()
     except asyncio.CancelledError:
         if not gone:
             raise

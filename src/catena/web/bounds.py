@@ -163,6 +163,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[error.http_status] + head + body)
         # To close while more arrives would take the reply away from the client before it is read.
         self.transport.write_eof()
+        self._lose()
         self.flow.resume_reading()
         self._incoming = self.loop.call_later(_LINGER, self.transport.abort)
 
@@ -195,6 +196,10 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._forget_incoming()
         self._forget_outgoing()
         super().connection_lost(exc)
-        self.lost = True
-        if self.watched is not None:
+        self._lose()
+
+    def _lose(self) -> None:
+        """Nothing more can be sent: who is being answered hears it, once."""
+        lost, self.lost = self.lost, True
+        if self.watched is not None and not lost:
             self.watched.gone()

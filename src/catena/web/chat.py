@@ -7,7 +7,7 @@ only what was created with an explicit `store: true`, as the official API does.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from catena.revival import response_of
 from catena.run import Run
 from catena.runs import Runs
 from catena.store import Page, RequestKey, Turn
+from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
 from catena.web.omitted import omitted_headers
 from catena.web.responses import attended, context_items, page_of
@@ -29,6 +30,7 @@ from catena.wire.chat import ChatRequest, decode_chat, decode_update
 from catena.wire.chat_turn import create_request, extra_options
 from catena.wire.completion import completion, stored_completion
 from catena.wire.completion_stream import ChunkWriter
+from catena.wire.events import Event
 from catena.wire.response import Response, stored_fields
 from catena.wire.schemas import check_format
 from catena.wire.transcript import messages_of
@@ -186,6 +188,33 @@ def _whole(asked: ChatRequest, response: Response) -> Reply:
     return json_reply(completion(response, legacy_calls=asked.functions is not None))
 
 
+class _Framing:
+    """The frames of each event, made once, as the writer remembers what it has told."""
+
+    def __init__(self, writer: ChunkWriter) -> None:
+        self._writer = writer
+        self._refused = b""
+        self._refused_events = 0
+
+    def frames(self, events: Sequence[Event]) -> bytes:
+        """The frames of events that come next, or were refused; empty if they make none."""
+        frames = self._refused + self._writer.frames(events[self._refused_events :])
+        self._refused, self._refused_events = b"", 0
+        return frames
+
+    def into(self, tap: Tap[bytes]) -> Tap[Sequence[Event]]:
+        """What takes events, for what takes their frames."""
+
+        def offer(events: Sequence[Event]) -> bool:
+            self._refused, self._refused_events = self.frames(events), len(events)
+            if self._refused and not tap(self._refused):
+                return False
+            self._refused, self._refused_events = b"", 0
+            return True
+
+        return offer
+
+
 async def _streamed(run: Run, asked: ChatRequest) -> Stream:
     """A run as a stream, once its engine has said something.
 
@@ -211,13 +240,17 @@ def _writer(response: Response, asked: ChatRequest) -> ChunkWriter:
     return ChunkWriter(response, usage=asked.includes_usage, legacy_calls=asked.functions is not None)
 
 
-async def _frames(run: Run, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
+async def _frames(run: Run, writer: ChunkWriter) -> Tapped[bytes]:
     """A run's events as frames of a chat stream; those that are there at the same moment go in one piece."""
+    framing = _Framing(writer)
+    tap: Tap[bytes] | None = None
     with run.followed():
         async with contextlib.aclosing(run.feed.follow()) as batches:
-            async for batch in batches:
-                frames = writer.frames(batch)
+            batch = await drawn(batches)
+            while batch is not None:
+                frames = framing.frames(batch)
                 if frames:
-                    yield frames
+                    tap = yield frames
+                batch = await drawn(batches, tap and framing.into(tap))
     if run.lost and run.error is not None:
         yield writer.failure(run.error.body())

@@ -89,7 +89,7 @@ PLAIN_TEXT = TextSettings(format={"type": "text"})
 NO_REASONING = ReasoningSettings()
 
 
-class ResponseFields(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseFields(msgspec.Struct, frozen=True):
     """What a response tells besides its identity, its state and its output. The defaults are the API's own."""
 
     access_programs: dict[str, str] | None = None
@@ -140,7 +140,7 @@ class Response(ResponseFields, frozen=True, kw_only=True):
     output: list[Item] | Raw = []
 
 
-class StoredFields(ResponseFields, frozen=True, kw_only=True, omit_defaults=True):
+class StoredFields(ResponseFields, frozen=True, omit_defaults=True):
     """The same fields as the store keeps them: those that differ from the defaults."""
 
 
@@ -154,15 +154,14 @@ class _Kept(Response, frozen=True, kw_only=True):
     output: Raw = Raw(b"[]")
 
 
-_FIELDS = ResponseFields.__struct_fields__
-_values = attrgetter(*_FIELDS)
+_values = attrgetter(*ResponseFields.__struct_fields__)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Kept)
 
 
 def stored_fields(response: Response) -> bytes:
     """What the store must keep of `response` besides its identity, its state and its output."""
-    return _encoder.encode(StoredFields(**dict(zip(_FIELDS, _values(response), strict=True))))
+    return _encoder.encode(StoredFields(*_values(response)))
 
 
 def whole_response(

@@ -57,6 +57,9 @@ _LEAVE: Final = 1.0
 _IDLE: Final = "30s"
 """After which a session that stands in the middle of a transaction, as its server froze, holds others up no more."""
 
+_AS_THEY_ARE: Final = "LOCK TABLE ONLY turns IN ACCESS SHARE MODE"
+"""Who replaces partitions (see retiring.py) holds all tables of trees, and is kept from that by one."""
+
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach the database: so many connections at most, so many seconds for each answer.
@@ -184,13 +187,18 @@ class Database:
         return await _unhindered(lambda: self._attempt(job))
 
     async def snapshot(self, job: Callable[[Session], Awaitable[T]]) -> T:
-        """Have a job read that sees everything as it is at one moment. Raises what the job raises."""
+        """Have a job read that sees everything as it is at one moment. Raises what the job raises.
+
+        From that moment on no tables take the place of others: what is in those is not seen from before.
+        """
         with _ours("The store could not be read"):
             async with (
                 self._connection() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                return await job(Session(connection, self._answer_within, self.cipher))
+                session = Session(connection, self._answer_within, self.cipher)
+                await session.execute(_AS_THEY_ARE)  # before the first query, which begins the moment
+                return await job(session)
 
     async def _attempt(self, job: Callable[[Session], Awaitable[T]]) -> T:
         isolation = "read_committed" if self._settings.pooled else None  # else it is set for the session

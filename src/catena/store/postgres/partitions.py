@@ -6,8 +6,9 @@ trees of the period are there already, as no server was there to make it in time
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import asyncpg
@@ -27,6 +28,7 @@ from catena.store.postgres.statements import Q, statement
 __all__ = [
     "Busy",
     "attach",
+    "bind",
     "columns_of",
     "complete",
     "layout_of",
@@ -43,6 +45,8 @@ _AHEAD_DAYS: Final = 7
 
 _WAIT: Final = "1s"
 """How long a lock is waited for. Who comes behind waits as well."""
+
+_BOUND: Final = "of_one_period"
 
 
 class Busy(Exception):
@@ -73,7 +77,10 @@ async def missing(session: Session, layout: Layout, now: float) -> Sequence[Peri
 
 
 async def make_ahead(session: Session, layout: Layout, now: float) -> bool:
-    """Make the partitions of the next period that has none; False if there is nothing to do, or somebody does it."""
+    """Make the partitions of the next period that has none; False if there is nothing to do, or somebody does it.
+
+    Raises Busy if the tables cannot be had.
+    """
     if not await missing(session, layout, now):
         return False
     ((held,),) = await session.fetch(Q["hold_name"], {"kind": "make ahead"})
@@ -81,7 +88,8 @@ async def make_ahead(session: Session, layout: Layout, now: float) -> bool:
     if not periods:
         return False
     await session.execute(f"SET LOCAL lock_timeout = '{_WAIT}'")
-    await _make(session, layout, periods[0])
+    with _busy_if_held():
+        await _make(session, layout, periods[0])
     return True
 
 
@@ -119,8 +127,16 @@ async def make_table(session: Session, layout: Layout, table: str, name: str) ->
 
 
 async def attach(session: Session, table: str, period: Period, name: str) -> None:
-    """Make a table the partition of a period."""
-    await session.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {period.values}")
+    """Make a table the partition of a period. It is gone through, unless that was known of it (`bind`)."""
+    await session.execute(
+        f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {period.values}; "
+        f"ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {_BOUND}"
+    )
+
+
+async def bind(session: Session, name: str, period: Period) -> None:
+    """Have a table hold nothing but what is of a period."""
+    await session.execute(f"ALTER TABLE {name} ADD CONSTRAINT {_BOUND} CHECK ({period.holds})")
 
 
 async def columns_of(session: Session, table: str) -> str:
@@ -132,7 +148,13 @@ async def columns_of(session: Session, table: str) -> str:
 async def lock(session: Session, tables: Iterable[str], *, mode: str = "ACCESS EXCLUSIVE") -> None:
     """Hold tables, without their partitions, until the transaction has ended. Raises Busy if that takes too long."""
     names = ", ".join(f"ONLY {table}" for table in tables)
-    try:
+    with _busy_if_held():
         await session.execute(f"LOCK TABLE {names} IN {mode} MODE")
+
+
+@contextlib.contextmanager
+def _busy_if_held() -> Iterator[None]:
+    try:
+        yield
     except asyncpg.LockNotAvailableError as error:
         raise Busy from error

@@ -236,9 +236,9 @@ coalesce(
 -- What trees have of each project. One that a conversation ends in is never over.
 SELECT t.tree, t.project, count(*) AS turns,
   max(encode(substr(t.id, 2, 4), 'hex') COLLATE "C") < {threshold} AND NOT EXISTS (
-    SELECT 1 FROM conversations c WHERE c.tree = t.tree AND c.project = t.project
+    SELECT 1 FROM {conversations} c WHERE c.tree = t.tree AND c.project = t.project
   ) AS over
-FROM turns t WHERE {which} GROUP BY t.tree, t.project;
+FROM {turns} t WHERE {which} GROUP BY t.tree, t.project;
 
 -- name: these_trees
 t.tree = ANY (:trees);

@@ -16,14 +16,17 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+import asyncpg
 import msgspec
 
+from catena.errors import StoreUnavailable
 from catena.store.housekeeping import Expiry
 from catena.store.postgres.database import Database, Session, Values
 from catena.store.postgres.expiry import Walk, thresholds
 from catena.store.postgres.partitions import (
     Busy,
     attach,
+    bind,
     columns_of,
     layout_of,
     lock,
@@ -110,6 +113,10 @@ class Sweep:
             await self._database.transaction(retiring.replace)
         except Busy:
             return 0
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                raise
+            return 0  # another has dropped it, by terms of its own
         log.info("the trees of %s that have had their time are dropped as one", period.name)
         return over
 
@@ -127,8 +134,9 @@ class Retiring:
         self._parts = {"turns": period.table("turns"), "conversations": period.table("conversations")}
 
     async def weigh(self, session: Session) -> Weight:
-        """How much of it stays."""
+        """How much of it stays. What was noted for a change that never came is of no use any more."""
         await self._hold(session)
+        await session.fetch(Q["forget_touched"], self._values)
         turns = await _number(session, Q["estimate"], self._values)
         if turns < _ESTIMATED:
             turns = await _number(session, statement("count_turns", **self._parts), {})
@@ -143,8 +151,7 @@ class Retiring:
         await session.fetch(Q["forget_touched"], self._values)
         for table in map(self._period.table, TREE_TABLES):
             await session.execute(
-                f"DROP TRIGGER IF EXISTS note_touched_tree ON {table}; CREATE TRIGGER note_touched_tree "
-                f"AFTER INSERT OR UPDATE OR DELETE ON {table} "
+                f"CREATE OR REPLACE TRIGGER note_touched_tree AFTER INSERT OR UPDATE OR DELETE ON {table} "
                 f"FOR EACH ROW EXECUTE FUNCTION note_touched_tree('{self._period.table('turns')}')"
             )
 
@@ -157,6 +164,7 @@ class Retiring:
         await session.execute("ANALYZE kept_trees")
         for table in TREE_TABLES:
             await make_table(session, self._layout, table, self._new(table))
+            await bind(session, self._new(table), self._period)
             await self._each("copy_kept", session, table)
         await self._lock(session)
         await self._catch_up(session)
@@ -180,7 +188,8 @@ class Retiring:
         """Copy what was written to since the copy again, unless it is over all the same, as words were only taken; and
         forget words that somebody had all removed since."""
         await session.fetch(Q["forget_kept"], {})
-        await session.fetch(Q["keep_touched"], self._values)
+        touched = statement("keep_touched", which="{touched_among}", **self._parts)
+        await session.fetch(touched, self._values)
         for table in TREE_TABLES:
             await self._each("forget_copied", session, table)
             await self._each("copy_touched", session, table)

@@ -103,6 +103,7 @@ _PARTS: Final = {
     "keep_survivors",
 }
 _IN_ORDER: Final = {"list_listed", "list_conversations", "walk", "list_documents", "list_files"}
+_ALL_PLACES: Final = {"turns": "turns", "conversations": "conversations"}
 _ORDERS: Final = {
     "ascending": {"beyond": ">", "direction": "ASC"},
     "descending": {"beyond": "<", "direction": "DESC"},
@@ -126,9 +127,8 @@ Q: Final[Mapping[str, Statement]] = {
         for how in ("few", "many")
         for order, parts in _ORDERS.items()
     },
-    "judged_trees": statement("judged_trees", which="{these_trees}"),
-    "due_trees": statement("due_trees", which="{all_trees}"),
-    "keep_touched": statement("keep_touched", which="{touched_among}"),
+    "judged_trees": statement("judged_trees", which="{these_trees}", **_ALL_PLACES),
+    "due_trees": statement("due_trees", which="{all_trees}", **_ALL_PLACES),
     **{
         f"newest_wanted_{how}": statement("newest_wanted", found=f"{{among_{how}}}")
         for how in ("few", "many")

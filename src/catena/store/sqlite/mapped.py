@@ -2,8 +2,8 @@
 
 For what must survive the process, but not the machine, and is written in small pieces, thousands a second: a piece
 costs a copy of its bytes. Each page says whose it is, and the how manieth of theirs; one that was given back is zeros.
-The file doubles when it is full, and the room on the disk is taken before it is mapped: no room is an error then, and
-nothing that strikes in the middle of a copy. It shrinks when no page is in use.
+The file doubles when it is full, up to a step, and the room on the disk is taken before it is mapped: no room is an
+error then, and nothing that strikes in the middle of a copy. It shrinks when no page is in use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import contextlib
 import mmap
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,6 +28,9 @@ ROOM: Final = _SIZE - _HEAD
 
 _LEAST: Final = 256 * _SIZE
 """Bytes that the file has, once a page was taken."""
+
+_STEP: Final = 16 * 1024 * 1024
+"""Bytes by which it grows at most, as everybody waits while it does."""
 
 _EMPTY: Final = bytes(_SIZE)
 
@@ -69,18 +73,18 @@ class MappedPages:
                     free.append(page)
         whole: dict[str, Sequence[Page]] = {}
         for owner, pages in found.items():
-            whole[owner] = [pages.pop(number) for number in range(len(pages)) if number in pages]
-            free += pages.values()  # a crash came while they were given back
+            whole[owner] = [pages.pop(number) for number in takewhile(pages.__contains__, count())]
+            free += pages.values()  # a crash has left nothing before them
         self._used = self._size // _SIZE
         self.give_back(free)
         return whole
 
-    def take(self, owner: str, first: int, count: int) -> Sequence[Page]:
-        """`count` pages for an owner who has `first` already: all or none. Raises OSError where there is no room."""
-        while len(self._free) < count:
+    def take(self, owner: str, first: int, wanted: int) -> Sequence[Page]:
+        """`wanted` pages for an owner who has `first` already: all or none. Raises OSError where there is no room."""
+        while len(self._free) < wanted:
             self._grow()
-        pages = [self._free.pop() for _ in range(count)]
-        self._used += count
+        pages = [self._free.pop() for _ in range(wanted)]
+        self._used += wanted
         for number, page in enumerate(pages, first):
             name = owner.encode("ascii")
             head = number.to_bytes(4) + bytes((len(name),)) + name
@@ -88,9 +92,9 @@ class MappedPages:
             page.memory[at : at + len(head)] = head
         return pages
 
-    def give_back(self, pages: Iterable[Page]) -> None:
-        """What was in these is gone, and they are free."""
-        for page in pages:
+    def give_back(self, pages: Sequence[Page]) -> None:
+        """What was in these is gone, and they are free: the last first, so that a crash leaves what comes before."""
+        for page in reversed(pages):
             at = page.start - _HEAD
             page.memory[at : at + _SIZE] = _EMPTY
             self._free.append(page)
@@ -99,7 +103,7 @@ class MappedPages:
             self._shrink()
 
     def _grow(self) -> None:
-        more = self._size or _LEAST
+        more = min(self._size or _LEAST, _STEP)
         try:
             if os.pwrite(self._file, bytes(more), self._size) != more:
                 raise OSError("no room for more pages")
