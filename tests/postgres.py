@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from catena.store.postgres import DatabaseSettings, Layout, migrate
+from catena.store import Page
+from catena.store.lineage import Wanted
+from catena.store.postgres import DatabaseSettings, Layout, PostgresStore, migrate
+from catena.wire.words import terms
 from tests.local_postgres import local_postgres
 from tests.pooler import pooler_before
 
-__all__ = ["TestDatabase", "running_postgres"]
+__all__ = ["TestDatabase", "looked_back", "running_postgres"]
 
 
 class TestDatabase:
@@ -74,3 +77,9 @@ def running_postgres() -> Iterator[TestDatabase]:
     """A server of its own for as long as the context lasts. It need not survive a loss of power."""
     with local_postgres() as server, pooler_before(server.url) as pooler:
         yield TestDatabase(server.url, pooler)
+
+
+async def looked_back(store: PostgresStore) -> PostgresStore:
+    """The store, when it has taken the words of what was there before: for that it holds turns, for a moment."""
+    await store.lineage.list_turns("default", Page(), Wanted(words=terms("nothing")))
+    return store

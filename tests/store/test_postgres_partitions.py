@@ -23,7 +23,7 @@ from catena.store.postgres.periods import TREE_TABLES, period_called
 from catena.store.postgres.retiring import Retiring, Sweep
 from catena.store.postgres.statements import Q
 from catena.store.rows import key_of
-from tests.postgres import TestDatabase
+from tests.postgres import TestDatabase, looked_back
 from tests.store.contract import Chains, Deletion, Logs, Payloads, Reopen, Retention
 from tests.store.contract_housekeeping import HousekeepingContract
 from tests.store.contract_search import SearchContract, found
@@ -65,7 +65,7 @@ async def reopen(postgres: TestDatabase, weekly: list[TestDatabase]) -> AsyncIte
             await opened[-1].close()
         opened.append(await PostgresStore.open(database.settings, searched=True))
         await opened[-1].sweep([], now=NOW)
-        return opened[-1]
+        return await looked_back(opened[-1])
 
     yield again
     await opened[-1].close()

@@ -11,7 +11,7 @@ from catena.moving.leaving import House
 from catena.store import Store
 from catena.store.postgres import PostgresStore
 from catena.store.sqlite import SqliteStore
-from tests.postgres import TestDatabase
+from tests.postgres import TestDatabase, looked_back
 from tests.store.contract import Reopen, StoreContract
 from tests.store.contract_documents import DocumentsContract
 from tests.store.contract_files import FileContract
@@ -30,7 +30,7 @@ async def reopen(postgres: TestDatabase) -> AsyncIterator[Reopen]:
         if opened:
             await opened[-1].close()
         opened.append(await PostgresStore.open(postgres.settings, searched=True))
-        return opened[-1]
+        return await looked_back(opened[-1])
 
     yield again
     await opened[-1].close()
