@@ -64,8 +64,10 @@ class Indoors:
         return await self._ask("GET", path, query=query)
 
     async def _ask(self, method: str, path: str, body: bytes = b"", query: bytes = b"") -> bytes:
-        scope = {
+        exchange = _Exchange(body, self._engine)
+        scope: dict[str, Any] = {
             "type": "http",
+            "extensions": {LINE: exchange},
             "method": method,
             "path": path,
             "query_string": query,
@@ -78,8 +80,6 @@ class Indoors:
                 (b"content-length", b"%d" % len(body)),
             ],
         }
-        exchange = _Exchange(body, self._engine)
-        scope["extensions"] = {LINE: exchange}
         await self._app(scope, exchange.receive, exchange.no_send)
         assert exchange.status == 200, (exchange.status, exchange.told)
         return b"".join(exchange.told)

@@ -47,7 +47,7 @@ def _request() -> Request:
 
 def _counting() -> None:
     request, traffic, histogram = _request(), Traffic(), measures.Histogram()
-    _each("the ids of a request", lambda: Correlation(request.scope))
+    _each("the ids of a request", lambda: Correlation(request.headers))
     _each("a request", lambda: traffic.count(request, 200, 0.004))
     _each("an observation", lambda: histogram.observe(0.004))
     usage = Usage(10, 4, 14)

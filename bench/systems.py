@@ -58,8 +58,12 @@ class Process:
         return _cpu(self._process.pid)
 
     def memory(self) -> float:
-        """Megabytes that it holds."""
+        """Megabytes that it holds, those of files that are mapped among them."""
         return int(self._status("VmRSS:")) / 1024
+
+    def own_memory(self) -> float:
+        """Megabytes that are its own. What is mapped of the database is the system's, which takes it back at will."""
+        return int(self._status("RssAnon:")) / 1024
 
     def threads(self) -> int:
         return int(self._status("Threads:"))

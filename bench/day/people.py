@@ -218,7 +218,8 @@ class People:
     async def _socket(self, connection: Connection) -> None:
         """Two turns over a socket that is kept."""
         del connection
-        socket = self._sockets.pop() if self._sockets else await Socket.open(self._port)
+        # The one that was idle the longest: one that answers no ping for too long is closed.
+        socket = self._sockets.pop(0) if self._sockets else await Socket.open(self._port)
         first = await socket.ask({"model": "m", "input": "Say hello."})
         self._left.append(
             await socket.ask({"model": "m", "input": "And then?", "previous_response_id": first})

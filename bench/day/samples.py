@@ -77,7 +77,7 @@ class Sampling:
         }
         return Sample(
             seconds=time.perf_counter() - self._begun,
-            memory_mb=system.memory(),
+            memory_mb=system.own_memory(),
             handles=system.handles(),
             threads=system.threads(),
             stored_bytes=system.stored(),
