@@ -156,6 +156,8 @@ class People:
         with contextlib.suppress(ConnectionResetError):
             body = {"model": "paced", "input": "Go on.", "stream": True}
             await connection.stream("/responses", body, hear)
+        if len(heard) < 6:
+            raise RuntimeError(f"ended before it was broken off: {heard[-1:]}")
         path = f"/responses/{id_in(heard[0])}?stream=true&starting_after={number_of(heard[5])}"
         times: list[float] = []
         rest: list[int] = []
