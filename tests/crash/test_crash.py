@@ -20,7 +20,7 @@ Wanted: TypeAlias = Callable[[Ended, Asked], bool]
 @proves("P.crash")
 async def test_nothing_that_was_told_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
     findings = await run(tmp_path, kills=3, seed=SEED, calm=(0.3, 1.2))
-    assert findings.clean, findings
+    assert findings.clean, str(findings)
     assert findings.counts["turns acknowledged"] > 20
     assert findings.counts["events told"] > 100
     assert findings.counts["kills survived"] == 3

@@ -44,7 +44,7 @@ async def test_nothing_that_was_told_is_lost_whatever_happens_to_servers_and_the
     findings = await run(
         tmp_path, disasters=disasters, seed=SEED, clients=12, calm=(0.2, 0.6), wait_for_log=wait_for_log
     )
-    assert findings.clean, findings
+    assert findings.clean, str(findings)
     assert findings.counts["turns acknowledged"] > 20
     assert findings.counts["events told"] > 100
     assert findings.counts["conversations"] > 0
