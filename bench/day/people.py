@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,15 @@ _WEIGHTS: Final[Mapping[str, int]] = {
 }
 
 
+class _Tree:
+    """The ids of its turns, and how many use it at this moment."""
+
+    def __init__(self, root: str) -> None:
+        self.turns = [root]
+        self.users = 0
+        self.left = False
+
+
 class People:
     """Clients of one server. `times` are the milliseconds of what was done, by kind; `failures`, what went wrong."""
 
@@ -49,7 +58,7 @@ class People:
         self.failures: Counter[str] = Counter()
         self._port = port
         self._chance = random.Random(seed)
-        self._trees: list[list[str]] = []
+        self._trees: list[_Tree] = []
         self._left: list[str] = []
         self._idle: list[Connection] = []
         self._sockets: list[Socket] = []
@@ -114,9 +123,9 @@ class People:
 
     async def _stored(self, connection: Connection) -> None:
         root = id_in(await connection.ask("/responses", {"model": "m", "input": "Say hello."}))
-        self._trees.append([root])
+        self._trees.append(_Tree(root))
         if len(self._trees) > _TREES:
-            self._left += self._trees.pop(0)
+            self._leave(self._trees[0])
 
     async def _grow(self, connection: Connection) -> None:
         await self._continue(connection, -1)
@@ -127,14 +136,33 @@ class People:
     async def _continue(self, connection: Connection, place: float) -> None:
         if not self._trees:
             return await self._stored(connection)
-        tree = self._chance.choice(self._trees)
-        parent = tree[-1] if place < 0 else tree[int(place * len(tree))]
-        body = {"model": "m", "input": "And then?", "previous_response_id": parent}
-        tree.append(id_in(await connection.ask("/responses", body)))
-        if len(tree) > _TURNS and tree in self._trees:
-            self._trees.remove(tree)
-            self._left += tree
+        with self._some_tree() as tree:
+            parent = tree.turns[-1] if place < 0 else tree.turns[int(place * len(tree.turns))]
+            body = {"model": "m", "input": "And then?", "previous_response_id": parent}
+            tree.turns.append(id_in(await connection.ask("/responses", body)))
+            if len(tree.turns) > _TURNS and not tree.left:
+                self._leave(tree)
         return None
+
+    @contextlib.contextmanager
+    def _some_tree(self) -> Iterator[_Tree]:
+        """Nothing of it is deleted while inside."""
+        tree = self._chance.choice(self._trees)
+        tree.users += 1
+        try:
+            yield tree
+        finally:
+            tree.users -= 1
+            self._give_up(tree)
+
+    def _leave(self, tree: _Tree) -> None:
+        self._trees.remove(tree)
+        tree.left = True
+        self._give_up(tree)
+
+    def _give_up(self, tree: _Tree) -> None:
+        if tree.left and not tree.users:
+            self._left += tree.turns
 
     async def _stream(self, connection: Connection) -> float:
         """Until the first event."""
@@ -153,9 +181,12 @@ class People:
             if len(heard) == 6:
                 connection.drop()
 
-        with contextlib.suppress(ConnectionResetError):
-            body = {"model": "paced", "input": "Go on.", "stream": True}
+        body = {"model": "paced", "input": "Go on.", "stream": True}
+        try:
             await connection.stream("/responses", body, hear)
+        except ConnectionResetError:
+            if len(heard) < 6:
+                raise
         if len(heard) < 6:
             raise RuntimeError(f"ended before it was broken off: {heard[-1:]}")
         path = f"/responses/{id_in(heard[0])}?stream=true&starting_after={number_of(heard[5])}"
@@ -196,8 +227,8 @@ class People:
     async def _read(self, connection: Connection, what: str) -> None:
         if not self._trees:
             return await self._stored(connection)
-        tree = self._chance.choice(self._trees)
-        await connection.ask(f"/responses/{self._chance.choice(tree)}{what}", method="GET")
+        with self._some_tree() as tree:
+            await connection.ask(f"/responses/{self._chance.choice(tree.turns)}{what}", method="GET")
         return None
 
     async def _delete(self, connection: Connection) -> None:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
-from catena.errors import NotFound, StoreUnavailable
+from catena.errors import Interrupted, NotFound, StoreUnavailable
 from catena.feed import Feed
 from catena.fold import TERMINAL
 from catena.journal import replay
@@ -63,7 +63,10 @@ class Elsewhere:
         self._followed: dict[str, _Following] = {}
 
     async def follow(self, turn: Turn, start: int = 0) -> AsyncGenerator[Sequence[Event], None]:
-        """The events of a streamed run from number `start` on, until its end, whoever has it meanwhile."""
+        """The events of a streamed run from number `start` on, until its end, whoever has it meanwhile.
+
+        Raises Interrupted if this server stops before, or the run is deleted.
+        """
         position = start
         while not self._runs.closing:
             async with contextlib.aclosing(self._leg(turn, position)) as batches:
@@ -77,6 +80,7 @@ class Elsewhere:
                 if rest:
                     yield rest
                 return
+        raise Interrupted
 
     async def _leg(self, turn: Turn, position: int) -> AsyncGenerator[Sequence[Event], None]:
         """Those that come as long as the run stays where it is."""
@@ -94,7 +98,9 @@ class Elsewhere:
             stored = await self._runs.store.load(turn.project, turn.id)
         except StoreUnavailable:
             return None
-        if stored is not None and stored.status not in TERMINAL:
+        if stored is None:
+            raise Interrupted
+        if stored.status not in TERMINAL:
             return None
         return _events_of(stored)[position:]
 

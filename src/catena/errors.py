@@ -10,6 +10,7 @@
     ├── PayloadTooLarge               413  the body is over the limit
     ├── TooManyRequests               429  over a limit of ours
     ├── UpstreamError                 502  the engine's fault, never ours or the client's; has its own status
+    ├── Interrupted                   503  a stream goes on, but not here: its connection is closed
     └── StoreUnavailable              503  the store cannot be reached or written
 
 Each class knows its HTTP status and envelope, so that one handler answers for all of them. What is
@@ -27,6 +28,7 @@ __all__ = [
     "BadRequest",
     "CatenaError",
     "Forbidden",
+    "Interrupted",
     "MethodNotAllowed",
     "NotFound",
     "PayloadTooLarge",
@@ -183,6 +185,12 @@ _UPSTREAM_TYPES = {
     **dict.fromkeys((400, 404, 413, 422), "invalid_request_error"),
     429: TooManyRequests.type,
 }
+
+
+class Interrupted(CatenaError):
+    """The stream goes on, but not here. Please ask for the rest of it."""
+
+    status = 503
 
 
 class StoreUnavailable(CatenaError):

@@ -224,6 +224,8 @@ class Run:
         self._stopped = True
         self._handed_back = hand_back and self._log is None
         self._interrupt()
+        if self._task is None:
+            self.feed.end()  # it waits for a worker, in the store: nothing more is told of it here
         return self._task
 
     def _interrupt(self) -> None:

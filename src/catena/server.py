@@ -110,6 +110,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=app.terms.keep_alive,
                 timeout_graceful_shutdown=round(stop_within) + _GOODBYES,
             )
         )
@@ -207,6 +208,7 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         terms=Terms(
             max_body=config.server.max_body_bytes,
             patience=config.server.client_seconds,
+            keep_alive=config.server.keep_alive_seconds,
             ping=config.streams.ping_seconds,
         ),
         behind=Behind(start=start, stop=socket_routes.drain, close=close),

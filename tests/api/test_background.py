@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai import BadRequestError, NotFoundError, RateLimitError
+from openai import APIConnectionError, BadRequestError, NotFoundError, RateLimitError
 
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import BackgroundSection, Config, StreamSettings
@@ -186,6 +186,30 @@ async def test_a_server_that_stops_hands_its_background_runs_back(start_server: 
     async with start_server() as server:
         done = await ended(server, queued.id)
         assert (done.status, done.output_text) == ("completed", "1: hi")
+
+
+async def test_who_follows_a_run_that_is_handed_back_sees_the_stream_break_off_and_goes_on_with_it(
+    start_server: StartServer,
+) -> None:
+    """A reply that just ended would look like a stream without an end."""
+    gate = Gate()
+    heard: list[Any] = []
+    config = Config(background=BackgroundSection(concurrency=1))
+    async with start_server(engine=gate.engine, config=config) as server, asyncio.timeout(LIMIT):
+        await server.client.responses.create(model="m", input="long", background=True)
+        await until(lambda: gate.engine.prompts)
+        waiting = await server.client.responses.create(model="m", input="hi", background=True, stream=True)
+        heard.append(await anext(waiting))
+        await server.app.close()
+        with pytest.raises(APIConnectionError):
+            heard += [event async for event in waiting]
+    async with start_server() as server, asyncio.timeout(LIMIT):
+        rest = await server.client.responses.retrieve(
+            heard[0].response.id, stream=True, starting_after=heard[-1].sequence_number
+        )
+        heard += [event async for event in rest]
+    assert [event.sequence_number for event in heard] == list(range(len(heard)))
+    assert heard[-1].response.output_text == "1: hi"
 
 
 @proves("P.dropped_stream", "P.dropped_engine")

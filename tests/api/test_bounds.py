@@ -151,6 +151,18 @@ async def test_who_connects_and_asks_nothing_is_let_go_of_in_silence(start_serve
             assert await line.closed() == b""
 
 
+async def test_a_connection_over_which_nothing_more_is_asked_is_closed_in_silence(
+    start_server: StartServer,
+) -> None:
+    config = Config(server=ServerSettings(keep_alive_seconds=1, client_seconds=0))
+    async with start_server(config=config) as server, line_to(server) as line:
+        await line.send(HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY)
+        head, _, body = (await line.closed()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" not in head
+    assert msgspec.json.decode(body)["status"] == "completed"
+
+
 async def test_a_long_answer_is_waited_for_by_a_client_that_says_nothing(start_server: StartServer) -> None:
     """Only who owes something is hurried."""
     go = asyncio.Event()

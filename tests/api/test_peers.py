@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-from openai import BadRequestError
+from openai import APIConnectionError, BadRequestError
 
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import BackgroundSection, Config, StreamSettings
@@ -129,6 +129,27 @@ async def test_a_stream_is_followed_through_another_server_while_it_goes_on(post
         assert alike(heard) == alike(told)
         assert alike([event async for event in late]) == alike(told[3:])
         assert told[-1].type == "response.completed"
+
+
+async def test_who_follows_through_a_server_that_stops_sees_it_break_off_and_goes_on_at_another(
+    postgres: TestDatabase,
+) -> None:
+    """A reply that just ended would look like a stream without an end."""
+    gate = Gate()
+    async with pair(postgres, gate.engine) as (here, there), asyncio.timeout(LIMIT):
+        stream = await here.client.responses.create(model="m", input="hi", stream=True)
+        response_id, told = await begun(stream)
+        followed = await there.client.responses.retrieve(response_id, stream=True)
+        _, heard = await begun(followed)
+        await there.app.close()
+        with pytest.raises(APIConnectionError):
+            heard += [event async for event in followed]
+        gate.open.set()
+        told += [event async for event in stream]
+        last = heard[-1].sequence_number
+        rest = await here.client.responses.retrieve(response_id, stream=True, starting_after=last)
+        heard += [event async for event in rest]
+        assert alike(heard) == alike(told)
 
 
 async def test_a_stream_outlives_its_client_while_it_is_followed_through_another_server(

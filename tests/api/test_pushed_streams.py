@@ -261,7 +261,8 @@ async def test_nothing_more_is_told_of_a_run_that_is_lost(
                 await client.until(word)
             monkeypatch.setattr(server.store._logs, "append", lost)  # type: ignore[attr-defined]  # of SQLite
             teller.words.put_nowait("three")
-            await client.rest()
+            with pytest.raises(ConnectionError):
+                await client.rest()
         await teller.left.wait()
         assert client.events[-1]["delta"] == "two"
 

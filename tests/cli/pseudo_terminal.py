@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.running import LIMIT
 
-__all__ = ["CTRL_C", "CTRL_D", "UP", "Terminal", "at_a_terminal", "environment", "piped"]
+__all__ = ["CTRL_D", "UP", "Terminal", "at_a_terminal", "environment", "piped"]
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
 
@@ -80,6 +80,18 @@ class Terminal:
         since = self.plain[self._read_up_to : place + len(text)]
         self._read_up_to = place + len(text)
         return since
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C once the command waits for something (where /proc does not tell, at once).
+
+        CPython sees a signal that comes just before a wait begins with the end of that wait only: the next key.
+        """
+        told = Path(f"/proc/{self._process.pid}/stat")
+        end = time.monotonic() + LIMIT
+        while told.exists() and told.read_text().rpartition(") ")[2][0] != "S":
+            assert time.monotonic() < end, "the command never waits for keys"
+            os.sched_yield()
+        self.type(CTRL_C)
 
     def end(self) -> int:
         """The status with which the command ends."""

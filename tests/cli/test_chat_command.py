@@ -16,7 +16,7 @@ from catena.errors import UpstreamError
 from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream, prompt_items
 from tests.cli.in_process import catena, refused
-from tests.cli.pseudo_terminal import CTRL_C, CTRL_D, UP, Terminal, at_a_terminal, piped
+from tests.cli.pseudo_terminal import CTRL_D, UP, Terminal, at_a_terminal, piped
 from tests.running import RunningServer, StartServer
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b5m\u202e\r\x00end"
@@ -76,10 +76,12 @@ async def test_ctrl_c_stops_an_answer_and_keeps_what_was_said(
             terminal.wait_for("> ")
             terminal.type("slow\n")
             terminal.wait_for("<small> 1: slow")
-            terminal.type(CTRL_C)
+            terminal.interrupt()
             terminal.wait_for("stopped · small")
             terminal.wait_for("> ")
-            terminal.type("half a line" + CTRL_C)
+            terminal.type("half a line")
+            terminal.wait_for("half a line")
+            terminal.interrupt()
             terminal.wait_for("> ")
             terminal.type("go on\n")
             terminal.wait_for("<small> 3: go on\n")

@@ -65,6 +65,9 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     """One line for each request, with ids and counts only."""
     client_seconds: Seconds = 30.0
     """For how long a client may not come on, with its request or with taking the reply; 0 is without end."""
+    keep_alive_seconds: AtLeastOne = 75
+    """How long a connection over which nothing is asked stays open: longer than clients, and what is in between, keep
+    it, or they ask over one that is just being closed."""
     hosts: list[str] = []
     """Names that a server without keys answers under, beside the local ones."""
 

@@ -34,12 +34,14 @@ _STREAM = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What clients may do. A body has `max_body` bytes at most.
 
-    `patience` is for how many seconds a client may not come on, before it is closed; 0 is without end. `ping` is in
-    seconds: a stream that is idle this long gets a comment; 0 sends none.
+    Times are in seconds. `patience` is how long a client may not come on, before it is closed; 0 is without end. A
+    connection over which nothing is asked stays open for `keep_alive`. A stream that is idle for `ping` gets a comment;
+    0 sends none.
     """
 
     max_body: int
     patience: float = 30.0
+    keep_alive: int = 75
     ping: float = 0.0
 
 
@@ -98,7 +100,7 @@ class App:
         if reply.headers:
             head += _encoded(reply.headers)
         if isinstance(reply, Stream):
-            status = 200 if await _send_stream(request, reply, head, send, self.terms.ping) else GONE
+            status = await _send_stream(request, reply, head, send, self.terms.ping)
         else:
             status = reply.status
             await _send_whole(request, reply, head, send)
@@ -207,8 +209,8 @@ async def _send_whole(request: Request, reply: Reply, head: list[tuple[bytes, by
 
 async def _send_stream(
     request: Request, reply: Stream, head: list[tuple[bytes, bytes]], send: Send, ping: float
-) -> bool:
-    """Whether the client stayed until the end."""
+) -> int:
+    """The status that it came to: that of the error, where it broke off."""
     way: Way = ByAsgi(send)
     if not reply.content_type.startswith("text/event-stream"):
         ping = 0.0  # a comment is for event streams only
@@ -238,5 +240,9 @@ async def _send_stream(
         if not gone:
             raise
         sending.uncancel()
-        return False
-    return True
+        return GONE
+    except CatenaError as error:
+        log.info("%s: a stream broke off: %s", request.request_id, error.message)
+        outlet.break_off()
+        return error.http_status
+    return 200

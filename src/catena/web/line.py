@@ -109,6 +109,12 @@ class Line:
             self._write(b"0\r\n\r\n")
             self._complete()
 
+    def break_off(self) -> None:
+        """Close the connection, when what was sent before has left."""
+        self._write()
+        self._cycle.disconnected = True  # or uvicorn would take it for a reply that was forgotten
+        self._cycle.transport.close()
+
     def abandon(self) -> None:
         """The reply stays as it is."""
         self._write()

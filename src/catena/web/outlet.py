@@ -36,6 +36,10 @@ class Way(Protocol):
         """No piece comes after this."""
         ...
 
+    def break_off(self) -> None:
+        """Close the connection, so that the client sees that more should have come."""
+        ...
+
     def abandon(self) -> None:
         """What has not left need not leave."""
         ...
@@ -75,6 +79,10 @@ class Outlet:
         """No piece comes after this; those that were pushed have left."""
         self._busy = True
         await self._way.close()
+
+    def break_off(self) -> None:
+        """Close the connection, so that the client sees that more should have come."""
+        self._way.break_off()
 
     def push(self, piece: bytes) -> bool:
         """Send a piece at once; False if it has to wait."""
@@ -120,6 +128,10 @@ class ByAsgi:
     async def close(self) -> None:
         await self._settle()
         await self._send({"type": "http.response.body", "body": b""})
+
+    def break_off(self) -> None:
+        """Raises ConnectionAbortedError: a web server closes the connection of an application that fails."""
+        raise ConnectionAbortedError("a stream could not be told to its end")
 
     def abandon(self) -> None:
         if self._late is not None:

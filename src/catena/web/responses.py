@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from catena.admission import check_supported
 from catena.elsewhere import Elsewhere, has_ended
-from catena.errors import BadRequest, NotFound
+from catena.errors import BadRequest, Interrupted, NotFound
 from catena.fold import TERMINAL
 from catena.history import chain_turns
 from catena.idempotency import Known, Mode, Once, request_key
@@ -184,15 +184,21 @@ class ResponseRoutes:
                 while batch is not None:
                     tap = yield _frames(batch)
                     batch = await drawn(batches, tap and _framed_into(tap))
-        if self._elsewhere is not None and run.plan.stored and not has_ended(run.feed):
-            turn = await self._store.load(run.plan.project, run.plan.response.id)
-            if turn is not None:
-                told = max(start, len(run.feed))
-                async with contextlib.aclosing(self._elsewhere.follow(turn, told)) as batches:
-                    async for batch in batches:
-                        yield _frames(batch)
+        if not has_ended(run.feed):
+            async with contextlib.aclosing(self._gone_on(run, max(start, len(run.feed)))) as batches:
+                async for batch in batches:
+                    yield _frames(batch)
         if self._done_sentinel:
             yield _DONE
+
+    async def _gone_on(self, run: Run, start: int) -> AsyncGenerator[Sequence[Event], None]:
+        """The events of a run that goes on elsewhere. Raises Interrupted where they cannot be told here."""
+        turn = await self._store.load(run.plan.project, run.plan.response.id) if run.plan.stored else None
+        if self._elsewhere is None or turn is None:
+            raise Interrupted
+        async with contextlib.aclosing(self._elsewhere.follow(turn, start)) as batches:
+            async for batch in batches:
+                yield batch
 
     def _running(self, project: str, response_id: str) -> Run | None:
         """The run of a response whose id was told already, while it goes on."""
