@@ -1,8 +1,7 @@
 """One response being produced: engine → fold → feed → commit → terminal event. One path, whoever listens.
 
-A run belongs to the server, not to the socket: a stored stream whose followers are gone goes on for a grace time. And
-what is told of it is on record before: the pieces of a stream in its log, its end by a commit. If the commit fails, its
-end is a failure.
+What is told of a run is on record before: the pieces of a stream in its log, its end by a commit. If the commit fails,
+its end is a failure.
 """
 
 from __future__ import annotations
@@ -11,11 +10,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from catena.audience import Audience
 from catena.chunks import Chunk, UsageReport
 from catena.context.chain import ChainTurn
 from catena.errors import CatenaError, StoreUnavailable
@@ -26,7 +28,7 @@ from catena.history import History
 from catena.journal import record
 from catena.planning import Plan
 from catena.run_log import RunLog
-from catena.store import LeaseLost, Peers, Store, Turn
+from catena.store import LeaseLost, Store, Turn
 from catena.taps import Tapped, drawn
 from catena.traceparent import passed_on
 from catena.wire.events import Event
@@ -94,9 +96,7 @@ class Run:
     _stopped = False
     _steered = False
     _handed_back = False
-    _followers = 0
-    _grace: asyncio.TimerHandle | None = None
-    _parting: asyncio.Task[None] | None = None
+    _audience: Audience | None = None
 
     def __init__(self, plan: Plan, workshop: Workshop) -> None:
         self.plan = plan
@@ -134,7 +134,7 @@ class Run:
     @property
     def followers(self) -> int:
         """How many follow it at this moment."""
-        return self._followers
+        return self._audience.size if self._audience is not None else 0
 
     @property
     def task(self) -> asyncio.Task[Any] | None:
@@ -406,8 +406,9 @@ class Run:
                     "The response was taken over by another server and is not told here."
                 )
             self._workshop.ended(self.plan.response.id)
-            if self._grace is not None:
-                self._grace.cancel()
+            if self._audience is not None:
+                self._audience.disperse()
+                self._audience = None  # it leads back here: of a circle only the collector would make an end
             # Nobody hears the end of what was never announced.
             self.feed.end(ending if self.feed else ())
 
@@ -510,43 +511,22 @@ class Run:
 
     # Followers
 
-    @contextlib.contextmanager
-    def followed(self) -> Iterator[None]:
+    def followed(self) -> AbstractContextManager[None]:
         """While inside, somebody follows. When the last one goes before the end, the grace time begins."""
-        self._followers += 1
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        try:
-            yield
-        finally:
-            self._followers -= 1
-            if self._followers == 0 and not self.feed.ended:
-                self._left_alone()
+        if self.feed.ended:
+            return contextlib.nullcontext()
+        if self._audience is None:
+            self._audience = self._new_audience()
+        return self._audience.member()
 
-    def _left_alone(self) -> None:
-        if self.plan.background:
-            return
-        grace = self._workshop.settings.grace if self.plan.stored else 0.0
-        if grace == 0:
-            self.cancel()
-        elif grace > 0:
-            self._grace = asyncio.get_running_loop().call_later(grace, self._grace_is_over)
-
-    def _grace_is_over(self) -> None:
-        peers = self._workshop.store.peers
-        if peers is None or not self.plan.stored:
-            self.cancel()
-        else:
-            self._parting = asyncio.create_task(self._end_unless_followed_elsewhere(peers))
-
-    async def _end_unless_followed_elsewhere(self, peers: Peers) -> None:
-        attended = True  # a store that cannot say is asked later
-        with contextlib.suppress(CatenaError):
-            attended = await peers.is_attended(self.plan.project, self.plan.response.id)
-        if self._followers or self.feed.ended:
-            return
-        if attended:
-            self._left_alone()
-        else:
-            self.cancel()
+    def _new_audience(self) -> Audience:
+        plan, workshop = self.plan, self._workshop
+        if plan.background:
+            return Audience(self.feed, -1, self.cancel)
+        if not plan.stored:
+            return Audience(self.feed, 0, self.cancel)
+        peers = workshop.store.peers
+        is_attended = (
+            partial(peers.is_attended, plan.project, plan.response.id) if peers is not None else None
+        )
+        return Audience(self.feed, workshop.settings.grace, self.cancel, is_attended)

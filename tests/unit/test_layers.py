@@ -51,6 +51,7 @@ LAYERS = {
     "conversations": 3,
     "forms": 3,
     "run_log": 3,
+    "audience": 3,
     "revival": 3,
     "elsewhere": 3,
     "run": 3,
