@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import ceil
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +20,7 @@ from msgspec.structs import replace
 from catena.chunks import Chunk
 from catena.context.estimate import estimated_tokens
 from catena.context.media import Draft
-from catena.context.prompting import Context
+from catena.context.prompting import NOTHING_CUT, Context, Cut
 from catena.errors import BadRequest, UpstreamError
 from catena.taps import Tapped
 from catena.upstream import Prompt, Upstream
@@ -31,6 +33,16 @@ log = logging.getLogger("catena.runs")
 _TOO_LONG: Final = "context_length_exceeded"
 _TRIES: Final = 8
 """How often a context is made shorter and counted, or asked for, again."""
+
+_STEPS: Final = 8
+"""What is dropped grows in steps of this part of a window, for an engine keeps what it has read, and a context that
+begins elsewhere with every turn would be read anew each time."""
+
+_BYTES_OF_TOKEN: Final = 4
+"""As many as a token of usual text has, for the size of these steps."""
+
+_LONGEST_TOKEN: Final = 16
+"""No text has so many bytes for each of its tokens: what is longer need not be counted to be too long."""
 
 _SMALLEST: Final = 2048
 """No window of a model in use is smaller, and a token has at least one byte."""
@@ -50,17 +62,17 @@ class Material(msgspec.Struct, frozen=True):
 
     context: Context
     fill: Callable[[Sequence[bytes]], Awaitable[list[bytes]]]
-    dropped: int = 0
-    """How many of its oldest turns are left out."""
+    dropped: Cut = NOTHING_CUT
+    """What is left out."""
 
     async def fragments(self) -> list[bytes]:
         """As they can be sent. Raises BadRequest for attachments that cannot be put in."""
-        fragments = self.context.fragments(self.dropped)
+        fragments = self.context.fragments(self.dropped.turns)
         return await self.fill(fragments) if Draft in set(map(type, fragments)) else fragments
 
-    def further(self) -> Sequence[int]:
-        """How many turns may be left out beyond those that are."""
-        return [number for number in self.context.droppable() if number > self.dropped]
+    def further(self) -> Sequence[Cut]:
+        """What may be left out beyond what is."""
+        return [cut for cut in self.context.cuts() if cut.turns > self.dropped.turns]
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -91,33 +103,51 @@ async def fitted(
     window = window or await upstream.window(prompt.model)
     if window is None or size < window:
         return material, prompt
-    found = await measured(upstream, prompt)
     if auto:
-        return await _shortened(upstream, material, prompt, found, window)
+        return await _shortened(upstream, material, prompt, window)
+    found = await measured(upstream, prompt)
     if found.exact and found.tokens >= window:
         raise _too_long(found.tokens, window)
     return material, prompt
 
 
 async def _shortened(
-    upstream: Upstream, material: Material, prompt: Prompt, found: Measured, window: int
+    upstream: Upstream, material: Material, prompt: Prompt, window: int
 ) -> tuple[Material, Prompt]:
     limit = window - _room(prompt.options, window)
+    step = max(1, window * _BYTES_OF_TOKEN // _STEPS)
+    material, prompt = await _without(material, prompt, _bytes_of(prompt) - window * _LONGEST_TOKEN, step)
+    found = await measured(upstream, prompt)
     for _ in range(_TRIES):
-        numbers = material.further()
-        if found.tokens <= limit or not numbers:
+        if found.tokens <= limit or not material.further():
             break
-        saved = material.context.saved
-        surplus = _bytes_of(prompt) * (1 - limit / found.tokens) + saved(material.dropped)
-        number = next((each for each in numbers if saved(each) >= surplus), numbers[-1])
-        material = replace(material, dropped=number)
-        prompt = replace(prompt, fragments=await material.fragments())
+        surplus = _bytes_of(prompt) * (1 - limit / found.tokens)
+        material, prompt = await _without(material, prompt, surplus, step)
         found = await measured(upstream, prompt)
     if found.exact and found.tokens >= window:
         raise _too_long(found.tokens, window)
-    if material.dropped:
-        log.info("%d turns are left out of a context that is too long for %s", material.dropped, prompt.model)
+    if material.dropped.turns:
+        left_out = material.dropped.turns
+        log.info("%d turns are left out of a context that is too long for %s", left_out, prompt.model)
     return material, prompt
+
+
+async def _without(material: Material, prompt: Prompt, surplus: float, step: int) -> tuple[Material, Prompt]:
+    """Without so many bytes more, and without what there is up to the next whole `step` of all that was dropped."""
+    cuts = material.further()
+    if surplus <= 0 or not cuts:
+        return material, prompt
+    wanted = material.dropped.size + surplus
+    sizes = [cut.size for cut in cuts]
+    enough = min(bisect_left(sizes, wanted), len(cuts) - 1)
+    whole = bisect_left(sizes, ceil(wanted / step) * step)
+    is_near = whole < len(cuts) and sizes[whole] - sizes[enough] <= step
+    return await _cut(material, prompt, cuts[whole if is_near else enough])
+
+
+async def _cut(material: Material, prompt: Prompt, cut: Cut) -> tuple[Material, Prompt]:
+    material = replace(material, dropped=cut)
+    return material, replace(prompt, fragments=await material.fragments())
 
 
 async def threshold_of(
@@ -194,9 +224,17 @@ async def _shortening(upstream: Upstream, material: Material, prompt: Prompt) ->
                     yield chunks
                 return
         except UpstreamError as error:
-            numbers = material.further()
-            if error.code != _TOO_LONG or told or not numbers or attempt == _TRIES - 1:
+            cuts = material.further()
+            if error.code != _TOO_LONG or told or not cuts or attempt == _TRIES - 1:
                 raise
-        material = replace(material, dropped=numbers[(len(numbers) - 1) // 2])
-        log.info("%d turns are left out, as %s finds the context too long", material.dropped, upstream.name)
-        prompt = replace(prompt, fragments=await material.fragments())
+        material, prompt = await _cut(material, prompt, _older_half(cuts))
+        left_out = material.dropped.turns
+        log.info("%d turns are left out, as %s finds the context too long", left_out, upstream.name)
+
+
+def _older_half(cuts: Sequence[Cut]) -> Cut:
+    """And a few turns more, so that it is the same for some turns."""
+    half = cuts[(len(cuts) - 1) // 2].turns
+    step = 1 << max(0, len(cuts).bit_length() - _STEPS.bit_length())
+    wanted = ceil(half / step) * step
+    return next((cut for cut in cuts if cut.turns >= wanted), cuts[-1])

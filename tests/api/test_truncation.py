@@ -83,6 +83,36 @@ async def test_auto_drops_whole_oldest_turns_until_the_context_fits(start_server
         assert [message["role"] for message in server.seen()] == ["user", "assistant"] * 2 + ["user"]
 
 
+async def test_what_is_left_begins_at_the_same_turn_for_some_turns(start_server: StartServer) -> None:
+    """So an engine that keeps what it has read does not read all of it anew each time."""
+    async with start_server(engine=counting(12_000)) as server:
+        parent, beginnings = None, []
+        for number in range(40):
+            response = await server.client.responses.create(
+                model="m",
+                input=f"q{number} {FILLING[:1000]}",
+                previous_response_id=parent,
+                truncation="auto",
+            )
+            parent = response.id
+            beginnings.append(questions(server)[0])
+        begun_with = [beginnings.count(first) for first in dict.fromkeys(beginnings)][1:]
+        assert len(begun_with) > 1
+        assert min(begun_with[:-1]) >= 2
+
+
+async def test_what_is_surely_too_long_is_not_counted_first(start_server: StartServer) -> None:
+    engine = counting(1_000_000)
+    async with start_server(engine=engine) as server:
+        parent = await chain(server, 12)
+        engine.context_window = 2_000
+        await server.client.responses.create(
+            model="m", input="last", previous_response_id=parent, truncation="auto"
+        )
+        assert 0 < max(sum(map(len, prompt.fragments)) for prompt in engine.counted) <= 2_000 * 16
+        assert questions(server) == ["q11", "last"]
+
+
 async def test_instructions_and_system_messages_stay_in_force(start_server: StartServer) -> None:
     async with start_server(engine=counting(2_500)) as server:
         rule: Any = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": FILLING}]
@@ -190,6 +220,27 @@ async def test_an_engine_that_only_complains_is_asked_again_without_the_older_ha
         assert response.output_text == "fine"
         assert questions(server, -2) == ["q0", "q1", "q2", "q3", "q4", "q5"]
         assert questions(server) == ["q3", "q4", "q5"]
+
+
+async def test_an_engine_that_only_complains_is_shown_the_same_beginning_for_some_turns(
+    start_server: StartServer,
+) -> None:
+    engine = ScriptedUpstream()
+    async with start_server(engine=engine) as server:
+        parents = [None]
+        for number in range(40):
+            response = await server.client.responses.create(
+                model="m", input=f"q{number}", previous_response_id=parents[-1]
+            )
+            parents.append(response.id)
+        engine.script = complaining(most=60).script
+        beginnings = []
+        for parent in parents[33:]:
+            await server.client.responses.create(
+                model="m", input="last", previous_response_id=parent, truncation="auto"
+            )
+            beginnings.append(questions(server)[0])
+        assert beginnings == ["q20"] * 8
 
 
 async def test_it_is_asked_again_until_nothing_is_left_to_drop(start_server: StartServer) -> None:

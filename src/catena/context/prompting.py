@@ -8,7 +8,7 @@ messages, a summary. The new input is never cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,17 @@ from catena.context.chain import Link, Writer, ancestry, fragments
 from catena.context.ledger import NOTHING_OPEN, OpenCalls
 from catena.wire.response import Item
 
-__all__ = ["Context"]
+__all__ = ["NOTHING_CUT", "Context", "Cut"]
+
+
+class Cut(NamedTuple):
+    """So many of the oldest turns, which have so many bytes."""
+
+    turns: int
+    size: int
+
+
+NOTHING_CUT: Final = Cut(0, 0)
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -42,20 +52,18 @@ class Context(msgspec.Struct, frozen=True):
         turns.reverse()
         return turns
 
-    def droppable(self) -> Sequence[int]:
-        """How many of the oldest turns may be dropped together, in growing numbers.
+    def cuts(self) -> Sequence[Cut]:
+        """What may be dropped of it, in growing numbers.
 
-        After each such number no kept output belongs to a dropped call: what waits there waits at the end as well.
+        After each cut no kept output belongs to a dropped call: what waits there waits at the end as well.
         """
-        numbers: list[int] = []
+        cuts: list[Cut] = []
+        size, waiting = 0, self.waiting
         for number, turn in enumerate(self.turns(), start=1):
-            if all(self.waiting.get(call_id) == kind for call_id, kind in turn.open_calls.items()):
-                numbers.append(number)
-        return numbers
-
-    def saved(self, dropped: int) -> int:
-        """How many bytes so many of the oldest turns have."""
-        return sum(turn.end - turn.begin for turn in islice(self.turns(), dropped))
+            size += turn.end - turn.begin
+            if all(waiting.get(call_id) == kind for call_id, kind in turn.open_calls.items()):
+                cuts.append(Cut(number, size))
+        return cuts
 
     def fragments(self, dropped: int = 0) -> list[bytes]:
         """The context, rendered, without so many of its oldest turns."""
