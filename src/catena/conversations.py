@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from catena.context.chain import ChainTurn, admit_part
 from catena.errors import BadRequest, ConversationLocked, ConversationNotFound, NotFound
-from catena.history import History, chain_turns
+from catena.history import History
 from catena.ids import TurnIds, new_tree, tree_of
 from catena.incoming import dereferenced, foreign_ids, identified
+from catena.pages import ItemPage, find_in_conversation, page_of_conversation
 from catena.store import Conversation, Page, Store, Turn
 from catena.wire.items import normalise_input
 from catena.wire.response import Item
@@ -86,17 +87,20 @@ class Conversations:
             raise ConversationNotFound(conversation_id)
         self._history.forget(project, conversation_id)
 
-    async def items(self, project: str, conversation_id: str) -> Sequence[Item]:
-        """Everything that is in it, oldest first. Raises ConversationNotFound."""
-        turns = chain_turns(await self._store.conversation_chain(project, conversation_id))
-        return [item for turn in turns for item in (*turn.input, *turn.output)]
+    async def items(
+        self, project: str, conversation_id: str, *, limit: int, after: str | None, ascending: bool
+    ) -> ItemPage:
+        """A page of what is in it. Raises ConversationNotFound, or BadRequest for an `after` that is not."""
+        return await page_of_conversation(
+            self._store, project, conversation_id, limit=limit, after=after, ascending=ascending
+        )
 
     async def item(self, project: str, conversation_id: str, item_id: str) -> Item:
         """One item of it. Raises ConversationNotFound, or NotFound."""
-        for item in await self.items(project, conversation_id):
-            if item.get("id") == item_id:
-                return item
-        raise NotFound(f"Item with id '{item_id}' not found in conversation.")
+        item = await find_in_conversation(self._store, project, conversation_id, item_id)
+        if item is None:
+            raise NotFound(f"Item with id '{item_id}' not found in conversation.")
+        return item
 
     async def add(self, project: str, conversation_id: str, items: Sequence[Item]) -> Sequence[Item]:
         """Put items in at its end. Returns them as they are kept.

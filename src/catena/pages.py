@@ -1,4 +1,5 @@
-"""A page of what a model saw: the items of every earlier turn and the response's own input, newest or oldest first.
+"""A page of what a model saw, the items of every earlier turn and the response's own input, or of what is in a
+conversation; newest or oldest first.
 
 Only the turns that a page is on are looked into, and of a long chain only its end is read: the newest items are what is
 asked for most.
@@ -6,7 +7,7 @@ asked for most.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from catena.history import removed_by
 from catena.store import Store, Turn
 from catena.wire.response import Item
 
-__all__ = ["ItemPage", "page_of_context", "unknown_place"]
+__all__ = ["ItemPage", "find_in_conversation", "page_of_context", "page_of_conversation", "unknown_place"]
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_items: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -37,16 +38,33 @@ async def page_of_context(
 
     Raises BadRequest if there is no such item, and PreviousResponseNotFound if there is no such turn.
     """
-    # Nearly every turn has an input and an output.
-    most = None if ascending else limit // 2 + 2
-    turns = await store.load_chain(project, turn_id, most=most)
-    found = _behind(after, _seen(turns, ascending), limit + 1)
-    if len(turns) == most and (found is None or len(found) <= limit):
-        turns = await store.load_chain(project, turn_id)
-        found = _behind(after, _seen(turns, ascending), limit + 1)
-    if found is None:
-        raise unknown_place(str(after))
-    return ItemPage(found[:limit], has_more=len(found) > limit)
+
+    async def read(most: int | None) -> Sequence[Turn]:
+        *earlier, own = await store.load_chain(project, turn_id, most=most)
+        return [*earlier, replace(own, output=b"[]")]
+
+    return await _page(read, limit, after, ascending=ascending)
+
+
+async def page_of_conversation(
+    store: Store, project: str, conversation_id: str, *, limit: int, after: str | None, ascending: bool
+) -> ItemPage:
+    """The same of what is in a conversation. Raises BadRequest, or ConversationNotFound."""
+
+    async def read(most: int | None) -> Sequence[Turn]:
+        return await store.conversation_chain(project, conversation_id, most=most)
+
+    return await _page(read, limit, after, ascending=ascending)
+
+
+async def find_in_conversation(store: Store, project: str, conversation_id: str, item_id: str) -> Item | None:
+    """An item that is in a conversation; None if it is not. Raises ConversationNotFound."""
+    for part in _parts(await store.conversation_chain(project, conversation_id), ascending=True):
+        if part.may_have(item_id):
+            for item in part.items():
+                if item.get("id") == item_id:
+                    return item
+    return None
 
 
 def unknown_place(after: str) -> BadRequest:
@@ -56,10 +74,23 @@ def unknown_place(after: str) -> BadRequest:
     )
 
 
-def _seen(turns: Sequence[Turn], ascending: bool) -> Iterable[_Part]:
-    """The turns of a chain as the model of the last one saw them."""
-    *earlier, own = turns
-    parts = _parts([*earlier, replace(own, output=b"[]")], ascending)
+async def _page(
+    read: Callable[[int | None], Awaitable[Sequence[Turn]]], limit: int, after: str | None, *, ascending: bool
+) -> ItemPage:
+    """Of the turns that `read` gives, which may read only so many of the newest."""
+    # Nearly every turn has an input and an output.
+    most = None if ascending else limit // 2 + 2
+    turns = await read(most)
+    found = _behind(after, _in_order(turns, ascending), limit + 1)
+    if len(turns) == most and (found is None or len(found) <= limit):
+        found = _behind(after, _in_order(await read(None), ascending), limit + 1)
+    if found is None:
+        raise unknown_place(str(after))
+    return ItemPage(found[:limit], has_more=len(found) > limit)
+
+
+def _in_order(turns: Sequence[Turn], ascending: bool) -> Iterable[_Part]:
+    parts = _parts(turns, ascending)
     return reversed([*parts]) if ascending else parts
 
 

@@ -70,6 +70,9 @@ async def test_a_turn_that_answers_is_the_new_end(store: Store, status: Status) 
     assert await now(store, conversation) == replace(conversation, tip=turn.id)
     chain = await store.conversation_chain("p", conversation.id)
     assert [each.id for each in chain] == [conversation.id, turn.id]
+    for most in (1, 2, 3):
+        newest = await store.conversation_chain("p", conversation.id, most=most)
+        assert [each.id for each in newest] == [each.id for each in chain[-most:]]
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])

@@ -1,4 +1,4 @@
-"""Pages of what a model saw: the same as slices of the whole list, without looking at all of it."""
+"""Pages of what a model saw, or of a conversation: as slices of the whole list, without looking at all of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from catena.errors import BadRequest
 from catena.history import chain_turns
-from catena.pages import page_of_context
+from catena.pages import find_in_conversation, page_of_context, page_of_conversation
 from catena.store import Store, Turn
 from tests.store.turns import a_turn, items, message, replace
 
@@ -29,10 +29,19 @@ class Chain:
         self.asked.append(most)
         return self.turns if most is None else self.turns[-most:]
 
+    conversation_chain = load_chain
+
 
 def seen(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     *earlier, own = chain_turns(turns)
     return [*(item for turn in earlier for item in (*turn.input, *turn.output)), *own.input]
+
+
+def said(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    return [item for turn in chain_turns(turns) for item in (*turn.input, *turn.output)]
+
+
+LISTS = {"context": (page_of_context, seen), "conversation": (page_of_conversation, said)}
 
 
 def grown(length: int) -> list[Turn]:
@@ -56,16 +65,16 @@ def with_everything() -> list[Turn]:
 
 @pytest.mark.parametrize("ascending", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 20, 100])
-async def test_pages_one_after_the_other_are_the_whole_context(limit: int, ascending: bool) -> None:
+@pytest.mark.parametrize("kind", LISTS)
+async def test_pages_one_after_the_other_are_the_whole_list(kind: str, limit: int, ascending: bool) -> None:
+    page_of, all_of = LISTS[kind]
     for turns in (with_everything(), grown(1), grown(40)):
-        whole = seen(turns) if ascending else seen(turns)[::-1]
+        whole = all_of(turns) if ascending else all_of(turns)[::-1]
         store = cast("Store", Chain(turns))
         told: list[dict[str, Any]] = []
         after: str | None = None
         while True:
-            page = await page_of_context(
-                store, "p", turns[-1].id, limit=limit, after=after, ascending=ascending
-            )
+            page = await page_of(store, "p", turns[-1].id, limit=limit, after=after, ascending=ascending)
             told += page.items
             assert page.has_more == (len(told) < len(whole))
             if not page.has_more:
@@ -75,9 +84,10 @@ async def test_pages_one_after_the_other_are_the_whole_context(limit: int, ascen
         assert told == whole
 
 
-async def test_the_newest_items_are_found_at_the_end_of_a_chain() -> None:
+@pytest.mark.parametrize("kind", LISTS)
+async def test_the_newest_items_are_found_at_the_end_of_a_chain(kind: str) -> None:
     chain = Chain(grown(200))
-    page = await page_of_context(cast("Store", chain), "p", "tip", limit=20, after=None, ascending=False)
+    page = await LISTS[kind][0](cast("Store", chain), "p", "tip", limit=20, after=None, ascending=False)
     assert len(page.items) == 20
     assert chain.asked == [12]
 
@@ -122,15 +132,16 @@ def chains(draw: st.DrawFn) -> Sequence[Turn]:
     return turns
 
 
+@pytest.mark.parametrize("kind", LISTS)
 @given(chains(), st.integers(1, 6), st.none() | IDS, st.booleans())
-def test_any_page_is_a_slice_of_the_whole_context(
-    turns: Sequence[Turn], limit: int, after: str | None, ascending: bool
+def test_any_page_is_a_slice_of_the_whole_list(
+    kind: str, turns: Sequence[Turn], limit: int, after: str | None, ascending: bool
 ) -> None:
-    whole = seen(turns) if ascending else seen(turns)[::-1]
+    page_of, all_of = LISTS[kind]
+    whole = all_of(turns) if ascending else all_of(turns)[::-1]
     ids = [item["id"] for item in whole]
-    paging = page_of_context(
-        cast("Store", Chain(turns)), "p", turns[-1].id, limit=limit, after=after, ascending=ascending
-    )
+    store = cast("Store", Chain(turns))
+    paging = page_of(store, "p", turns[-1].id, limit=limit, after=after, ascending=ascending)
     if after is not None and after not in ids:
         with pytest.raises(BadRequest):
             asyncio.run(paging)
@@ -139,3 +150,11 @@ def test_any_page_is_a_slice_of_the_whole_context(
     page = asyncio.run(paging)
     assert page.items == whole[start : start + limit]
     assert page.has_more == (start + limit < len(whole))
+
+
+@given(chains(), IDS)
+def test_an_item_is_found_where_the_whole_conversation_has_it(turns: Sequence[Turn], item_id: str) -> None:
+    store = cast("Store", Chain(turns))
+    found = asyncio.run(find_in_conversation(store, "p", "conversation", item_id))
+    having = [item for item in said(turns) if item["id"] == item_id]
+    assert found in having if having else found is None

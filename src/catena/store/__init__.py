@@ -333,7 +333,9 @@ class Store(Protocol):
         """A conversation as it is now; None if there is none."""
         ...
 
-    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
+    async def conversation_chain(
+        self, project: str, conversation_id: str, *, most: int | None = None
+    ) -> Sequence[Turn]:
         """The chain that a conversation ends, as `load_chain` reads one. Raises ConversationNotFound."""
         ...
 

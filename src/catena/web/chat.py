@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`: turns of the same chains in another dialect (spec §1.3, §11).
+"""`/v1/chat/completions`: turns of the same chains in another dialect.
 
 A completion's `id` can be continued at once, so it is stored unless `store` is false. Listed, and retrieved here, is
 only what was created with an explicit `store: true`, as the official API does.
@@ -23,8 +23,9 @@ from catena.runs import Runs
 from catena.store import Page, RequestKey, Turn
 from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.lists import page_of
 from catena.web.omitted import omitted_headers
-from catena.web.responses import attended, context_items, page_of
+from catena.web.responses import attended, context_items
 from catena.web.routes import Routes
 from catena.wire.chat import ChatRequest, decode_chat, decode_update
 from catena.wire.chat_turn import create_request, extra_options

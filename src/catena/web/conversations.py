@@ -1,13 +1,17 @@
-"""`/v1/conversations`: conversations and their items (spec §1.2, §6)."""
+"""`/v1/conversations`: conversations and their items."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from catena.conversations import Conversations
+from catena.errors import BadRequest, NotFound
 from catena.store import Conversation, Page
 from catena.web.http import Reply, Request, json_reply
-from catena.web.responses import check_include, page_of
+from catena.web.lists import listing
+from catena.web.responses import check_include
 from catena.web.routes import Routes
 from catena.wire.conversations import (
     AddItems,
@@ -44,7 +48,10 @@ class ConversationRoutes:
 
     async def create(self, request: Request) -> Reply:
         asked = decode_asked(await request.body(), CreateConversation)
-        created = await self._conversations.create(request.project, asked.items or (), asked.metadata or {})
+        with _about_items():
+            created = await self._conversations.create(
+                request.project, asked.items or (), asked.metadata or {}
+            )
         return _object(created)
 
     async def list(self, request: Request) -> Reply:
@@ -87,8 +94,9 @@ class ConversationRoutes:
         check_include(request.query().many("include"))
         await self._conversations.find(request.project, conversation_id)
         asked = decode_asked(await request.body(), AddItems)
-        added = await self._conversations.add(request.project, conversation_id, asked.items)
-        return json_reply(page_of([listed_item(item) for item in added], limit=len(added), after=None))
+        with _about_items():
+            added = await self._conversations.add(request.project, conversation_id, asked.items)
+        return json_reply(listing([listed_item(item) for item in added], has_more=False))
 
     async def list_items(self, request: Request) -> Reply:
         (conversation_id,) = request.path_ids
@@ -96,11 +104,14 @@ class ConversationRoutes:
         limit = query.integer("limit", 20, least=1, most=100)
         order = query.choice("order", "desc", ("asc", "desc"))
         check_include(query.many("include"))
-        items = list(await self._conversations.items(request.project, conversation_id))
-        if order == "desc":
-            items.reverse()
-        page = page_of(items, limit=limit, after=query.one("after"))
-        return json_reply({**page, "data": [listed_item(item) for item in page["data"]]})
+        page = await self._conversations.items(
+            request.project,
+            conversation_id,
+            limit=limit,
+            after=query.one("after"),
+            ascending=order == "asc",
+        )
+        return json_reply(listing([listed_item(item) for item in page.items], has_more=page.has_more))
 
     async def retrieve_item(self, request: Request) -> Reply:
         conversation_id, item_id = request.path_ids
@@ -111,6 +122,17 @@ class ConversationRoutes:
     async def delete_item(self, request: Request) -> Reply:
         conversation_id, item_id = request.path_ids
         return _object(await self._conversations.remove(request.project, conversation_id, item_id))
+
+
+@contextlib.contextmanager
+def _about_items() -> Iterator[None]:
+    """What is called input elsewhere are items here."""
+    try:
+        yield
+    except (BadRequest, NotFound) as error:
+        if error.param == "input":
+            error.param = "items"
+        raise
 
 
 def _object(conversation: Conversation) -> Reply:

@@ -17,7 +17,7 @@ from catena.fold import TERMINAL
 from catena.history import chain_turns
 from catena.idempotency import Known, Mode, Once, request_key
 from catena.journal import replay
-from catena.pages import page_of_context, unknown_place
+from catena.pages import page_of_context
 from catena.planning import Order, Plan
 from catena.revival import response_of
 from catena.run import Run
@@ -25,6 +25,7 @@ from catena.runs import Runs, not_in_background
 from catena.store import Turn
 from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.lists import listing
 from catena.web.omitted import omitted_headers
 from catena.web.routes import Routes
 from catena.wire import wording
@@ -38,7 +39,6 @@ __all__ = [
     "attended",
     "check_include",
     "context_items",
-    "page_of",
 ]
 
 _INCLUDABLE: Final = get_args(Includable)
@@ -153,6 +153,7 @@ class ResponseRoutes:
         (response_id,) = request.path_ids
         query = request.query()
         check_include(query.many("include"))
+        query.flag("include_obfuscation")  # there is nothing to hide
         if query.flag("stream"):
             after = query.integer("starting_after", -1, least=0)
             return await self._followed(request.project, response_id, after + 1)
@@ -247,7 +248,7 @@ class ResponseRoutes:
             after=query.one("after"),
             ascending=order == "asc",
         )
-        return json_reply(_list([listed_item(item) for item in page.items], has_more=page.has_more))
+        return json_reply(listing([listed_item(item) for item in page.items], has_more=page.has_more))
 
 
 async def attended(run: Run, request: Request) -> Response:
@@ -294,27 +295,6 @@ def _not_streamed() -> BadRequest:
     return BadRequest(
         "This response cannot be streamed because it was not created with stream=true.", param="stream"
     )
-
-
-def page_of(items: list[Item], *, limit: int, after: str | None) -> dict[str, Any]:
-    """One page of a list that is whole in memory, in the API's list shape."""
-    start = 0
-    if after is not None:
-        place = next((place for place, item in enumerate(items) if item["id"] == after), None)
-        if place is None:
-            raise unknown_place(after)
-        start = place + 1
-    return _list(items[start : start + limit], has_more=start + limit < len(items))
-
-
-def _list(page: Sequence[Item], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": has_more,
-    }
 
 
 def context_items(chain: Sequence[Turn]) -> list[Item]:

@@ -1,4 +1,4 @@
-"""`/v1/webhook_endpoints`: who is told of the ends of background responses (spec §1.5).
+"""`/v1/webhook_endpoints`: who is told of the ends of background responses.
 
 A secret is shown when it is made, and never again.
 """
@@ -18,7 +18,7 @@ from catena.guard import Guard, Refused
 from catena.store import Endpoint, Store
 from catena.upstream.http import HttpError
 from catena.web.http import Reply, Request, json_reply
-from catena.web.responses import page_of
+from catena.web.lists import page_of
 from catena.web.routes import Routes
 from catena.webhooks import Deliverer, new_secret, sample
 from catena.wire.webhooks import (

@@ -51,8 +51,11 @@ class Conversations:
         rows = await self._database.fetch(Q["conversation"], _place_of(project, conversation_id))
         return conversation_in(rows[0], self._database.cipher) if rows else None
 
-    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
-        rows = await self._database.fetch(Q["conversation_chain"], _place_of(project, conversation_id))
+    async def conversation_chain(
+        self, project: str, conversation_id: str, *, most: int | None = None
+    ) -> Sequence[Turn]:
+        which = {**_place_of(project, conversation_id), "most": most}
+        rows = await self._database.fetch(Q["conversation_chain"], which)
         if not rows:
             raise ConversationNotFound(conversation_id)
         return turns_in(project, rows, self._database.cipher)

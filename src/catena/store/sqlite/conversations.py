@@ -51,10 +51,13 @@ class Conversations:
         place = place_of(conversation_id, self._database.project(project))
         return self._database.read(lambda reader: holding.find(reader, place))
 
-    async def conversation_chain(self, project: str, conversation_id: str) -> Sequence[Turn]:
+    async def conversation_chain(
+        self, project: str, conversation_id: str, *, most: int | None = None
+    ) -> Sequence[Turn]:
         place = place_of(conversation_id, self._database.project(project))
+        which = {**place, "most": -1 if most is None else most}
         statement, cipher = _Q["conversation_chain"], self._database.cipher
-        turns = await self._database.aside(lambda reader: chain_in(reader, project, statement, place, cipher))
+        turns = await self._database.aside(lambda reader: chain_in(reader, project, statement, which, cipher))
         if not turns:
             raise ConversationNotFound(conversation_id)
         return turns

@@ -232,12 +232,13 @@ WHERE number = (SELECT conversation FROM turns WHERE number = :number AND status
 UPDATE conversations SET tip = :tip WHERE number = :number;
 
 -- name: conversation_chain
--- From the tip of a conversation to its root along row numbers.
+-- From the tip of a conversation to its root along row numbers, or :most turns.
 WITH RECURSIVE chain (number, parent) AS (
   SELECT t.number, t.parent FROM conversations c JOIN turns t ON t.number = c.tip
   WHERE c.tree = :tree AND c.id = :id AND c.project = :project
   UNION ALL
   SELECT t.number, t.parent FROM chain JOIN turns t ON t.number = chain.parent
+  LIMIT :most
 )
 SELECT t.tree, t.id, NULL, t.door, t.status, t.model, t.created_at, t.listed, t.deleted, t.input, t.output,
   CASE t.door WHEN 2 THEN t.fields END, NULL, t.payloads
