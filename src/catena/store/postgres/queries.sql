@@ -135,7 +135,7 @@ WITH RECURSIVE chain AS (
 )
 SELECT {columns}, t.input, t.output, CASE t.door WHEN 2 THEN t.fields END AS fields, NULL::bytea AS cuts, t.payloads,
   t.number, {item_pieces}
-FROM chain t;
+FROM chain t LIMIT :most;
 
 -- name: item_pieces
 -- The payloads of a turn that belong into its items, each behind its hash.
