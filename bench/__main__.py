@@ -19,7 +19,7 @@ from bench.choosing import Choice
 from bench.day import main as live_a_day
 from bench.parts import Asked, explorer, large, replicas, server
 from bench.report import Report
-from catena.server import event_loop
+from catena.http_server import event_loop
 
 console = Console(width=170)
 

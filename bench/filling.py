@@ -9,15 +9,12 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
-
-from catena.ids import TurnIds, new_tree
 from catena.store import Store, Turn
-from catena.wire.response import Response, Usage, stored_fields
+from tests.store.turns import usual_turn
 
-__all__ = ["Filled", "fill", "prose", "usual_turn"]
+__all__ = ["Filled", "any_turn", "fill", "prose"]
 
 _ASKED: Final = 300
 _ANSWERED: Final = 900
@@ -46,37 +43,15 @@ def prose(length: int) -> str:
     return _SAID[start : start + length]
 
 
-def usual_turn(number: int, parent: Turn | None = None, *, asked: str = "") -> Turn:
-    """What a server stores of one question, this one or any, and its answer."""
-    created_at = int(time.time()) - _SPREAD + number % _SPREAD
-    ids = TurnIds.new(parent.tree if parent else new_tree(created_at), created_at)
-    given = _message(ids.item("msg_"), "user", {"type": "input_text", "text": asked or prose(_ASKED)})
-    answer = {"type": "output_text", "text": prose(_ANSWERED), "annotations": [], "logprobs": []}
-    output = _message(ids.item("msg_"), "assistant", answer)
-    response = Response(
-        id=ids.turn("resp_"),
-        created_at=created_at,
-        status="completed",
-        model="m",
-        completed_at=created_at + 5,
-        usage=Usage(input_tokens=150 * number + 60, output_tokens=180, total_tokens=150 * number + 240),
+def any_turn(number: int, parent: Turn | None = None, *, asked: str = "") -> Turn:
+    """A turn that asks this or anything, on one of the days over which turns are spread."""
+    return usual_turn(
+        number,
+        parent,
+        asked=asked or prose(_ASKED),
+        answered=prose(_ANSWERED),
+        created_at=int(time.time()) - _SPREAD + number % _SPREAD,
     )
-    return Turn(
-        project="default",
-        id=response.id,
-        tree=ids.tree,
-        parent=parent.id if parent else None,
-        status=response.status,
-        model=response.model,
-        created_at=created_at,
-        input=msgspec.json.encode([given]),
-        output=msgspec.json.encode([output]),
-        fields=stored_fields(response),
-    )
-
-
-def _message(item_id: str, role: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"id": item_id, "type": "message", "status": "completed", "role": role, "content": [part]}
 
 
 async def fill(store: Store, turns: int, *, chains: Mapping[int, int]) -> Filled:
@@ -104,7 +79,7 @@ def _in_short_trees(turns: int) -> Iterator[_Share]:
     while done < turns:
         parents: list[Turn | None] = [None] * _TREES_AT_ONCE
         for _ in range(_TURNS_OF_A_TREE):
-            grown = [usual_turn(done, parent) for parent in parents[: turns - done]]
+            grown = [any_turn(done, parent) for parent in parents[: turns - done]]
             if not grown:
                 break
             done += len(grown)
@@ -130,7 +105,7 @@ class _Chain:
         return self._last.id
 
     def grow(self) -> Turn:
-        self._last = usual_turn(self._grown, self._last)
+        self._last = any_turn(self._grown, self._last)
         self._grown += 1
         return self._last
 

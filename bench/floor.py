@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from catena.server import event_loop
+from catena.http_server import event_loop
 from catena.upstream.http import HttpClient
 
 

@@ -10,7 +10,18 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-__all__ = ["PAGE", "Counts", "Kept", "excesses", "keep", "kept", "shares", "tables", "this_python"]
+__all__ = [
+    "PAGE",
+    "Counts",
+    "Kept",
+    "excesses",
+    "keep",
+    "kept",
+    "put_into_page",
+    "shares",
+    "tables",
+    "this_python",
+]
 
 Counts: TypeAlias = Mapping[str, int]
 
@@ -35,7 +46,10 @@ _PARTS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "run": frozenset(
-        {"run", "runs", "fold", "compose", "whole", "feed", "forms", "run_log", "journal", "tally", "chunks"}
+        {
+            *("run", "runs", "fold", "compose", "whole", "feed", "audience"),
+            *("forms", "run_log", "journal", "tally", "chunks"),
+        }
     ),
     "engine": frozenset({"upstream"}),
     "events": frozenset({"sse"}),
@@ -65,8 +79,13 @@ def kept() -> Kept:
 def keep(counts: Kept) -> None:
     """Write these in place of what was written last, here and in the page."""
     _FILE.write_bytes(msgspec.json.format(msgspec.json.encode(counts), indent=1) + b"\n")
+    put_into_page(tables(counts))
+
+
+def put_into_page(told: Mapping[str, str]) -> None:
+    """Have these tables in the page, each where its name stands in a comment."""
     page = PAGE.read_text(encoding="utf-8")
-    for name, table in tables(counts).items():
+    for name, table in told.items():
         start = f"<!-- {name} -->\n"
         before, _, rest = page.partition(start)
         page = before + start + table + rest[rest.index(_END) :]

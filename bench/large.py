@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from rich.console import Console
 
-from bench.filling import Filled, fill, usual_turn
+from bench.filling import Filled, any_turn, fill
 from bench.load import Connection
 from bench.report import Report
 from bench.systems import Process, catena, engine, own_folder
@@ -96,7 +96,7 @@ def _of_words(sizes: Mapping[str, int]) -> int:
 
 async def _indexed(store: SqliteStore) -> None:
     """Return when words are found that were stored last: who looks for some has turns added to the index."""
-    await store.finish(usual_turn(0, asked=_LAST_WORD))
+    await store.finish(any_turn(0, asked=_LAST_WORD))
     wanted = Wanted(words=(Term(_LAST_WORD),))
     while not (await store.lineage.list_turns("default", Page(limit=1), wanted))[0]:
         pass
@@ -109,7 +109,7 @@ async def _commit(report: Report, many: Path, none: Path, commits: int) -> None:
         async with _store(folder) as store:
             taken = []
             for number in range(commits):
-                turn = usual_turn(number)
+                turn = any_turn(number)
                 begun = time.perf_counter()
                 await store.finish(turn)
                 taken.append((time.perf_counter() - begun) * 1e3)

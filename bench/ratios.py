@@ -13,13 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from bench.kept import PAGE
+from bench.kept import put_into_page
 from bench.systems import ON_POSTGRES
 
 __all__ = ["main", "table"]
-
-_START: Final = "<!-- growth -->\n"
-_END: Final = "<!-- end -->"
 
 _SIZED: Final = {
     "W2 depth": ("a turn, in milliseconds", "turns before it", "ms_at_"),
@@ -49,8 +46,7 @@ def main(arguments: Sequence[str]) -> int:
             figures |= json.loads(Path(path).read_text())["figures"]
     told = table(figures)
     if "--write" in arguments:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(_START)
-        PAGE.write_text(before + _START + told + rest[rest.index(_END) :], encoding="utf-8")
+        put_into_page({"growth": told})
     else:
         print(told, end="")
     return 0

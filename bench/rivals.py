@@ -26,7 +26,7 @@ from bench.peers import PEERS, LeftOut, Peer, python_of, started
 from bench.report import Report
 from bench.systems import ON_POSTGRES, Database, Process, catena, catena_on_postgres, engine, postgres
 from bench.workloads import DEPTHS, Figures
-from catena.server import event_loop
+from catena.http_server import event_loop
 
 console = Console(width=190)
 

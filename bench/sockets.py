@@ -20,7 +20,7 @@ from rich.console import Console
 from bench.load import Connection
 from bench.systems import Process, catena, engine
 from bench.workloads import Figures, timed
-from catena.server import event_loop
+from catena.http_server import event_loop
 
 __all__ = ["Socket", "one_connection"]
 

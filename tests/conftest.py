@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from catena.plain_loop import plain_loop
 from tests.running import RunningServer, StartServer, running_server
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 # No test asserts a time, and these machines are shared.
 settings.register_profile("catena", deadline=None)
 settings.load_profile("catena")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that a server has without uvloop. What depends on that has it as well, by the file next to it."""
+    return {"asyncio": plain_loop}
 
 
 @pytest.fixture

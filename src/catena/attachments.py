@@ -7,6 +7,7 @@ note to the model: the chain goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -105,27 +106,19 @@ class Attachments:
         )
         new = list(_placed(own, place))
         for path, part in new:
-            try:
+            with _naming(path, exact=place is None):
                 await gathering.find(part)
-            except CannotAttach as error:
-                raise _refused(error, path, exact=place is None) from error
-        try:
+        with _naming_the_model(reader.model):
             for draft in drafts:
                 for part in _parts_in(draft):
                     await gathering.find_again(part)
-        except CannotAttach as error:
-            raise _refused_earlier(error, reader.model) from error
 
         def fill() -> list[bytes]:
             for path, part in new:
-                try:
+                with _naming(path, exact=place is None):
                     gathering.attach(part)
-                except CannotAttach as error:
-                    raise _refused(error, path, exact=place is None) from error
-            try:
+            with _naming_the_model(reader.model):
                 return [filled(each, gathering.attach) if type(each) is Draft else each for each in fragments]
-            except CannotAttach as error:
-                raise _refused_earlier(error, reader.model) from error
 
         if gathering.size + sum(map(len, drafts)) > _MOST_ON_THE_LOOP:
             return await asyncio.to_thread(fill)
@@ -218,6 +211,15 @@ def _parts_in(draft: Draft) -> list[Part]:
     return parts
 
 
+@contextlib.contextmanager
+def _naming(path: str, *, exact: bool) -> Iterator[None]:
+    """What cannot be attached is a fault of the new part at `path`."""
+    try:
+        yield
+    except CannotAttach as error:
+        raise _refused(error, path, exact=exact) from error
+
+
 def _refused(error: CannotAttach, path: str, *, exact: bool) -> BadRequest:
     param = f"{path}.{error.field}" if exact and error.field else path
     if error.code == "missing_required_parameter":
@@ -227,10 +229,15 @@ def _refused(error: CannotAttach, path: str, *, exact: bool) -> BadRequest:
     return BadRequest(f"Invalid '{param}': {error.message}", param=param, code=error.code)
 
 
-def _refused_earlier(error: CannotAttach, model: str) -> BadRequest:
-    return BadRequest(
-        f"Model '{model}' cannot be shown what was attached earlier in this chain or conversation: {error.message} "
-        "Continue with another model.",
-        param="model",
-        code=error.code,
-    )
+@contextlib.contextmanager
+def _naming_the_model(model: str) -> Iterator[None]:
+    """What cannot be attached stands in an earlier turn, which nobody can change."""
+    try:
+        yield
+    except CannotAttach as error:
+        raise BadRequest(
+            f"Model '{model}' cannot be shown what was attached earlier in this chain or conversation: "
+            f"{error.message} Continue with another model.",
+            param="model",
+            code=error.code,
+        ) from error

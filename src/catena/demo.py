@@ -21,8 +21,9 @@ from rich.tree import Tree
 
 from catena import OpenAI
 from catena.config import Config, ServerSettings, StoreSettings
+from catena.http_server import HttpServer, bind, event_loop
 from catena.provision import provide
-from catena.server import HttpServer, bind, event_loop, open_app
+from catena.server import open_app
 
 __all__ = ["main"]
 

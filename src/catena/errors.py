@@ -16,7 +16,7 @@
 Each class knows its HTTP status and envelope, so that one handler answers for all of them. What is
 not in this tree is a bug: logged with its traceback and answered by a plain 500 that reveals nothing.
 
-The envelope and the wordings are those of the official API (spec §10).
+The envelope and the wordings are those of the official API.
 """
 
 from __future__ import annotations
@@ -198,5 +198,10 @@ class StoreUnavailable(CatenaError):
 
     status = 503
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, advice: str = "") -> None:
+        """`advice` is what the operator can do; clients are not told."""
         super().__init__(message, code="store_unavailable", headers={"retry-after": "1"})
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".rstrip()

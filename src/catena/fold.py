@@ -11,6 +11,7 @@ terminal event is a step of its own, so that the caller can commit the response 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -34,6 +35,7 @@ from catena.chunks import (
     UsageReport,
 )
 from catena.compose import (
+    Called,
     Counter,
     HeldCall,
     ItemStatus,
@@ -42,6 +44,7 @@ from catena.compose import (
     OpenMessage,
     OpenReasoning,
     PassedOnItem,
+    Slot,
     message_item,
 )
 from catena.errors import CatenaError
@@ -81,6 +84,10 @@ _TERMINAL_EVENTS: Final[dict[str, type[ev.Completed | ev.Incomplete]]] = {
 
 _OFFERED: Final = Offered()
 
+_UNFIT: Final = re.compile(r"[^a-zA-Z0-9_-]")
+"""What no name in a request may have: a client can send back the call of a function that a model made up, too."""
+_LONGEST_NAME: Final = 128
+
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -115,11 +122,6 @@ class Fold:
         if self._response.status in TERMINAL:
             return self._response
         return replace(self._response, output=self._snapshot())
-
-    @property
-    def next_sequence_number(self) -> int:
-        """The number that the next event will have."""
-        return self._counter.value
 
     @property
     def finished(self) -> bool:
@@ -309,7 +311,7 @@ class Fold:
         return events
 
     def _may_call(self, name: str) -> bool:
-        """Whether the request allows this call, whatever its engine thinks (spec §9.5, §9.9)."""
+        """Whether the request allows this call, whatever its engine thinks."""
         allowed = self._offered.allowed
         if allowed is not None and name not in allowed:
             return False
@@ -368,39 +370,36 @@ class Fold:
 
     # Opening and closing items
 
-    def _place(self) -> int:
-        """Reserve the next place in the output; an item's place is settled when it opens."""
+    def _slot(self, prefix: str) -> Slot:
+        """The next place in the output, for an item whose id begins so: an item's place is settled when it opens."""
         self._output.append(None)
-        return len(self._output) - 1
+        return Slot(self._ids.item(prefix), len(self._output) - 1, self._counter)
 
     def _open_message(self) -> OpenMessage:
-        item_id = self._ids.item("msg_")
-        self._message = OpenMessage(item_id, self._place(), self._counter, self._phase)
+        self._message = OpenMessage(self._slot("msg_"), self._phase)
         self._phase = None
         return self._message
 
     def _open_reasoning(self) -> OpenReasoning:
-        self._reasoning = OpenReasoning(self._ids.item("rs_"), self._place(), self._counter)
+        self._reasoning = OpenReasoning(self._slot("rs_"))
         return self._reasoning
 
     def _open_call(self, chunk: ToolCallDelta) -> OpenCall | HeldCall:
         # An engine that knows custom tools itself sends the bare input, which may look like anything.
         form = None if chunk.custom else self._offered.forms.get(chunk.name)
-        kind, name, namespace = form or ("function", chunk.name, chunk.namespace)
+        own = chunk.name if chunk.custom else _UNFIT.sub("_", chunk.name)[:_LONGEST_NAME]
+        kind, name, namespace = form or ("function", own, chunk.namespace)
         shape = SHAPES[kind]
         call: OpenCall | HeldCall
         if shape.read is not None:
             call = HeldCall(
-                self._placed,
-                self._counter,
+                lambda kind: self._slot(item_prefix(kind)),
                 shape=shape,
                 call_id=chunk.call_id or self._ids.call(),
                 name=chunk.name,
             )
         else:
-            call = OpenCall(
-                *self._placed("custom_tool_call" if chunk.custom else shape.call),
-                self._counter,
+            called = Called(
                 call_id=chunk.call_id or self._ids.call(),
                 name=name,
                 namespace=namespace,
@@ -408,17 +407,15 @@ class Fold:
                 wrapped=kind == "custom",
                 late=chunk.name in self._offered.late,
             )
+            call = OpenCall(
+                self._slot(item_prefix("custom_tool_call" if chunk.custom else shape.call)), called
+            )
         self._calls[chunk.index] = call
         self._called = True
         return call
 
-    def _placed(self, kind: str) -> tuple[str, int]:
-        """The id and the place of an item of this type that is announced now."""
-        return self._ids.item(item_prefix(kind)), self._place()
-
     def _open_passed(self, item: Item) -> PassedOnItem:
-        item_id = self._ids.item(item_prefix(str(item.get("type", "item"))))
-        self._passed = PassedOnItem(item_id, self._place(), self._counter, item)
+        self._passed = PassedOnItem(self._slot(item_prefix(str(item.get("type", "item")))), item)
         return self._passed
 
     def _enter_message(self) -> list[ev.Event]:
@@ -443,7 +440,9 @@ class Fold:
             if item is not None:
                 events += self._close(item, "completed")
         self._reasoning = self._message = self._passed = None
-        return events + self._close_whole_calls()
+        if self._calls:
+            events += self._close_whole_calls()
+        return events
 
     def _close_whole_calls(self) -> list[ev.Event]:
         """Close the calls to which nothing can be added, so that clients hear of them at once."""
@@ -499,8 +498,8 @@ class Fold:
             self._response = replace(
                 self._response, status="in_progress", completed_at=None, incomplete_details=None
             )
-        self._move(status)
-        self._response = replace(self._response, output=output, **changes)
+        self._check_move(status)
+        self._response = replace(self._response, status=status, output=output, **changes)
 
 
 def _usage_of(report: UsageReport) -> Usage:
@@ -514,7 +513,7 @@ def _usage_of(report: UsageReport) -> Usage:
 
 
 def _response_error_code(error: CatenaError) -> str:
-    """The nearest of the official codes of a failed response (spec §2.1.23), or the one that is on no list but that the
+    """The nearest of the official codes of a failed response, or the one that is on no list but that the
     official API sends: by it clients know that they must compact."""
     if error.code in ("rate_limit_exceeded", "invalid_prompt", "server_error", "context_length_exceeded"):
         return error.code

@@ -70,14 +70,16 @@ def _seals(plan: Plan) -> bool:
     return asked and plan.upstream.dialect in CHAT_DIALECTS
 
 
-def check_form(form: TextFormat | None, fold: Fold) -> None:
-    """Raise UpstreamError if the fold has an answer, and it is not of this form."""
+def check_form(plan: Plan, fold: Fold) -> None:
+    """Raise UpstreamError if the fold has an answer, and it is not of the form that was asked for."""
+    form = plan.question.form
     if form is None:
         return
     why = _fault(form, fold)
     if why is not None:
+        asked = "response_format" if plan.order.door == "chat" else "text.format"
         raise UpstreamError(
-            f"The engine's answer is not of the form that text.format asks for: {why}.",
+            f"The engine's answer is not of the form that {asked} asks for: {why}.",
             code="invalid_structured_output",
         )
 

@@ -67,6 +67,9 @@ RENDERINGS: Final[dict[Dialect, Rendering]] = {
     ),
 }
 
+_MOST_WRITERS: Final = 10_000
+"""How many are kept at once, as every end user has their own."""
+
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
@@ -93,6 +96,8 @@ class History:
         """How the contexts of a project are written down in a dialect."""
         writer = self._writers.get((project, dialect))
         if writer is None:
+            if len(self._writers) >= _MOST_WRITERS:
+                self._writers.clear()
             opener = self.vault.opener(project)
             writer = RENDERINGS[dialect].writer(opener, reads_all=dialect == "responses")
             self._writers[project, dialect] = writer
@@ -110,9 +115,10 @@ class History:
         link = self._cache.get(project, tree, dialect, turn_id)
         if link is not None:
             return link
+        since = self._cache.deletions
         turns = await self._store.load_chain(project, turn_id)
         _check_ready(turns[-1])
-        return self._linked(project, tree, turns, dialect)
+        return self._linked(project, tree, turns, dialect, since)
 
     async def resolve_conversation(
         self, project: str, conversation: Conversation, dialect: Dialect
@@ -127,8 +133,9 @@ class History:
         link = self._cache.get(project, tree, dialect, conversation.tip)
         if link is not None:
             return link, conversation.tip
+        since = self._cache.deletions
         turns = await self._store.conversation_chain(project, conversation.id)
-        return self._linked(project, tree, turns, dialect), turns[-1].id
+        return self._linked(project, tree, turns, dialect, since), turns[-1].id
 
     async def outline(self, project: str, conversation: Conversation) -> tuple[Link | None, str]:
         """The same for who does not need it rendered: whichever rendering is kept, or none."""
@@ -161,9 +168,12 @@ class History:
             if parent is not None:
                 self.extend(project, parent, turn, dialect)
 
-    def _linked(self, project: str, tree: str, turns: Sequence[Turn], dialect: Dialect) -> Link | None:
+    def _linked(
+        self, project: str, tree: str, turns: Sequence[Turn], dialect: Dialect, since: int
+    ) -> Link | None:
         link = link_chain([_chain_turn(turn) for turn in turns], self.writer(project, dialect))
-        if link is not None and not any(turn.deleted for turn in turns):
+        # What was deleted while the chain was read may still be in it.
+        if link is not None and self._cache.deletions == since:
             self._cache.put(project, tree, dialect, link)
         return link
 
@@ -180,7 +190,7 @@ class History:
         link = link_turn(parent, turn, self.writer(project, dialect), written)
         tree = tree_of(turn.id)
         assert tree is not None
-        self._cache.put(project, tree, dialect, link)
+        self._cache.grow(project, tree, dialect, link)
 
     def clear(self) -> None:
         """Many things were deleted."""

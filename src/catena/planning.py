@@ -35,6 +35,7 @@ from catena.wire.echo import echo
 from catena.wire.items import normalise_input
 from catena.wire.request import CreateRequest, require_tool_choice
 from catena.wire.response import Item, Response, ResponseStatus, stored_fields
+from catena.wire.settings import PromptRef
 
 __all__ = ["Order", "Plan", "Planner", "Planning", "Recollection", "decode_order"]
 
@@ -159,11 +160,9 @@ class Planner:
         request = order.request
         served = self._served(request.model, order.door)
         upstream = served.upstream
-        self._check_prompt(request, upstream)
-        if request.conversation is not None:
-            link, tip = await self._conversed(project, request, upstream)
-        else:
-            link, tip = await self._link(project, request, upstream, recollection), None
+        if request.prompt is not None:
+            self._check_prompt(request.prompt, upstream)
+        link, tip = await self._before(project, request, upstream, recollection)
         items: Sequence[Item] = normalise_input(request.input)
         talk = is_talk(items)
         if not talk:
@@ -176,8 +175,6 @@ class Planner:
         tree = tree_of(request.conversation_id or request.previous_response_id or "")
         ids = TurnIds.new(tree or new_tree(now), now)
         items = [identified(item, ids) for item in items]
-        status: ResponseStatus = "queued" if request.background else "in_progress"
-        response = echo(request, response_id=ids.turn(_PREFIX[order.door]), created_at=now, status=status)
         place = Place(
             project=project,
             order=order,
@@ -185,24 +182,17 @@ class Planner:
             items=items,
             inside=inside,
             tools=tools,
-            tree=ids.tree,
+            ids=ids,
             served=served,
             talk=talk,
+            tip=tip,
         )
         question = await self._questions.put(place, bounded=bounded)
-        return Plan(
-            project=project,
-            order=order,
-            link=link,
-            items=items,
-            ids=ids,
-            upstream=upstream,
-            question=question,
-            response=_with_removals(response, link, () if talk else items, question.material.context),
-            vault=self._history.vault,
-            tip=tip,
-            **_kept(request, response),
-        )
+        status: ResponseStatus = "queued" if request.background else "in_progress"
+        response = echo(request, response_id=ids.turn(_PREFIX[order.door]), created_at=now, status=status)
+        if not talk or (link is not None and link.withheld):
+            response = _with_removals(response, link, () if talk else items, question.material.context)
+        return _planned(place, question, response, self._history.vault)
 
     async def _looked_through(
         self, project: str, order: Order, link: Link | None, items: Sequence[Item], upstream: Upstream
@@ -214,10 +204,9 @@ class Planner:
         self._history.vault.check(project, items, engine_reads=upstream.dialect not in CHAT_DIALECTS)
         return items
 
-    def _check_prompt(self, request: CreateRequest, upstream: Upstream) -> None:
+    def _check_prompt(self, prompt: PromptRef, upstream: Upstream) -> None:
         # An engine of the Responses API may have the prompts that this server has not.
-        prompt = request.prompt
-        if prompt is not None and upstream.dialect in CHAT_DIALECTS and not self._prompts.knows(prompt.id):
+        if upstream.dialect in CHAT_DIALECTS and not self._prompts.knows(prompt.id):
             raise self._prompts.unknown(prompt.id)
 
     async def again(self, claim: Claim, order: Order, response: Response) -> Plan:
@@ -228,13 +217,9 @@ class Planner:
         turn = claim.turn
         served = self._served(order.request.model, order.door)
         upstream = served.upstream
-        if order.request.conversation is not None:
-            link, tip = await self._conversed(turn.project, order.request, upstream, held=True)
-        else:
-            link, tip = await self._link(turn.project, order.request, upstream), None
+        link, tip = await self._before(turn.project, order.request, upstream, held=True)
         items = _decode_items(turn.input)
         inside = opened(items, self._history.vault.opener(turn.project))
-        ids = ids_of(turn)
         place = Place(
             project=turn.project,
             order=order,
@@ -242,47 +227,40 @@ class Planner:
             items=items,
             inside=inside,
             tools=context_tools(order, link, inside),
-            tree=ids.tree,
+            ids=ids_of(turn),
             served=served,
-        )
-        return Plan(
-            project=turn.project,
-            order=order,
-            link=link,
-            items=items,
-            ids=ids,
-            upstream=upstream,
-            question=await self._questions.put(place),
-            response=response,
-            vault=self._history.vault,
-            fence=turn.fence,
             tip=tip,
-            **_kept(order.request, response),
         )
+        question = await self._questions.put(place)
+        return _planned(place, question, response, self._history.vault, fence=turn.fence)
 
-    async def _link(
+    async def _before(
         self,
         project: str,
         request: CreateRequest,
         upstream: Upstream,
         recollection: Recollection | None = None,
-    ) -> Link | None:
+        *,
+        held: bool = False,
+    ) -> tuple[Link | None, str | None]:
+        """The chain that the request continues, and in a conversation the turn that this ends with.
+
+        Raises ConversationLocked if another run holds the conversation; `held` says that it is this one that does.
+        """
+        if request.conversation is not None:
+            return await self._conversed(project, request, upstream, held=held)
         parent = request.previous_response_id
         if parent is None:
-            return None
+            return None, None
         link = await recollection(parent, upstream.dialect) if recollection is not None else None
         if link is None:
             link = await self._history.resolve(project, parent, upstream.dialect)
         self._check_model(link, request)
-        return link
+        return link, None
 
     async def _conversed(
-        self, project: str, request: CreateRequest, upstream: Upstream, *, held: bool = False
+        self, project: str, request: CreateRequest, upstream: Upstream, *, held: bool
     ) -> tuple[Link | None, str]:
-        """The chain that the request's conversation ends, and the turn that it ends with.
-
-        Raises ConversationLocked if another run holds it; `held` says that it is this one that does.
-        """
         conversation_id = str(request.conversation_id)
         conversation = await self._store.load_conversation(project, conversation_id)
         if conversation is None:
@@ -306,7 +284,7 @@ class Planner:
         found = self._router.served(model)
         if found is not None:
             return found
-        # The two endpoints answer differently (spec §1.4.15).
+        # The two endpoints answer differently.
         if door == "chat":
             raise NotFound(
                 f"The model '{model}' does not exist or you do not have access to it.",
@@ -318,17 +296,27 @@ class Planner:
         )
 
 
-def _kept(request: CreateRequest, response: Response) -> dict[str, Any]:
-    """What a plan has of how it is kept."""
-    stored, background = response.store, response.background
+def _planned(place: Place, question: Question, response: Response, vault: Vault, fence: int = 0) -> Plan:
+    request, stored, background = place.order.request, response.store, response.background
     announced = stored and bool(request.stream or background)
-    return {
-        "request": request,
-        "stored": stored,
-        "background": background,
-        "announced": announced,
-        "begun_first": announced or (stored and request.conversation is not None),
-    }
+    return Plan(
+        project=place.project,
+        order=place.order,
+        link=place.link,
+        items=place.items,
+        ids=place.ids,
+        upstream=place.served.upstream,
+        question=question,
+        response=response,
+        vault=vault,
+        fence=fence,
+        tip=place.tip,
+        request=request,
+        stored=stored,
+        background=background,
+        announced=announced,
+        begun_first=announced or (stored and request.conversation is not None),
+    )
 
 
 def _with_removals(

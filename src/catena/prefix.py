@@ -26,6 +26,8 @@ class PrefixCache:
         self.bytes = 0
         self.hits = 0
         self.misses = 0
+        self.deletions = 0
+        """How often something was dropped as it was no longer true."""
         self._trees: OrderedDict[_TreeKey, dict[_LinkKey, Link]] = OrderedDict()
         self._sizes: dict[_TreeKey, int] = {}
 
@@ -44,6 +46,18 @@ class PrefixCache:
         self._trees.move_to_end((project, tree))
         return link
 
+    def grow(self, project: str, tree: str, dialect: Dialect, link: Link) -> None:
+        """Keep the link of a new turn if that of its parent is kept.
+
+        Where it is not, something may have been deleted while the turn was made, and its ancestors would come back.
+        """
+        parent = link.parent
+        if parent is not None:
+            links = self._trees.get((project, tree))
+            if links is None or links.get((dialect, parent.turn_id)) is not parent:
+                return
+        self.put(project, tree, dialect, link)
+
     def put(self, project: str, tree: str, dialect: Dialect, link: Link) -> None:
         """Keep a link, and those of its ancestors that are not kept yet."""
         key = (project, tree)
@@ -59,16 +73,20 @@ class PrefixCache:
         self._sizes[key] = self._sizes.get(key, 0) + added
         self.bytes += added
         while self.bytes > self.max_bytes and self._trees:
-            oldest = next(iter(self._trees))
-            self.forget(*oldest)
+            self._drop(next(iter(self._trees)))
 
     def clear(self) -> None:
         """Drop everything."""
+        self.deletions += 1
         self._trees.clear()
         self._sizes.clear()
         self.bytes = 0
 
     def forget(self, project: str, tree: str) -> None:
         """Drop a tree: something in it was deleted, so its histories are no longer what they were."""
-        if self._trees.pop((project, tree), None) is not None:
-            self.bytes -= self._sizes.pop((project, tree))
+        self.deletions += 1
+        self._drop((project, tree))
+
+    def _drop(self, key: _TreeKey) -> None:
+        if self._trees.pop(key, None) is not None:
+            self.bytes -= self._sizes.pop(key)

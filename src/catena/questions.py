@@ -24,6 +24,7 @@ from catena.context.prompting import Context
 from catena.context.view import View, shown, standing
 from catena.errors import BadRequest
 from catena.history import RENDERINGS, History
+from catena.ids import TurnIds
 from catena.orders import Order
 from catena.prompts import Prompts
 from catena.upstream import Prompt
@@ -39,7 +40,7 @@ log = logging.getLogger("catena.runs")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, where it stands: the chain before it, its items, and who is to answer.
+    """An order, where it stands: the chain before it, its items with the ids of its turn, and who is to answer.
 
     `inside` are the items with what was sealed in them in plain words, `tools` those that the context offers besides
     the request's own. If all of the items are `talk`, which most are, nothing else has to be looked for in them.
@@ -51,9 +52,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     items: Sequence[Item]
     inside: Sequence[Item]
     tools: Sequence[Tool]
-    tree: str
+    ids: TurnIds
     served: Served
     talk: bool = False
+    tip: str | None = None
+    """The turn that its conversation ends with."""
 
     @property
     def model(self) -> str:
@@ -103,11 +106,12 @@ class Questions:
         Raises BadRequest for what its engine cannot be asked, or StoreUnavailable.
         """
         _check_extra_options(place)
-        asked, served = place.order.request, place.served
+        asked, served, model = place.order.request, place.served, place.model
         request = _in_force(place)
         rendering = RENDERINGS[served.upstream.dialect]
         offer = rendering.offer(request, place.tools, self._omitted_tools)
-        _tell_what_is_omitted(offer, served)
+        if offer.omitted:
+            _tell_what_is_omitted(offer.omitted, served)
         options, left_out = self._options(place, request, rendering.options(request, offer))
         lead = rendering.lead(request)
         sole = _sole(place, request, offer)
@@ -115,7 +119,7 @@ class Questions:
             options = sole.options(options)
             lead.append(sole.lead)
         material = Material(self._context(place, lead), partial(self._put_in, place))
-        prompt = Prompt(place.model, await material.fragments(), options, place.tree)
+        prompt = Prompt(model, await material.fragments(), options, place.ids.tree)
         if bounded:
             auto = asked.truncation == "auto"
             material, prompt = await fitted(
@@ -123,7 +127,7 @@ class Questions:
             )
         compact_at = None
         if served.chats:
-            compact_at = await threshold_of(asked, served.upstream, place.model, served.window)
+            compact_at = await threshold_of(asked, served.upstream, model, served.window)
         return Question(
             material=material,
             prompt=prompt,
@@ -199,10 +203,8 @@ def _in_force(place: Place) -> CreateRequest:
     return in_force(place.order.request, before if place.talk else configured(before, place.inside))
 
 
-def _tell_what_is_omitted(offer: Offer, served: Served) -> None:
-    if offer.omitted:
-        left = ", ".join(offer.omitted)
-        log.info("%s is not offered to %s, which does not have it", left, served.upstream.name)
+def _tell_what_is_omitted(omitted: Sequence[str], served: Served) -> None:
+    log.info("%s is not offered to %s, which does not have it", ", ".join(omitted), served.upstream.name)
 
 
 def _sole(place: Place, request: CreateRequest, offer: Offer) -> Sole | None:

@@ -121,4 +121,6 @@ class Retention:
                 await self.sweep()
             except CatenaError as error:
                 log.warning("what has had its time could not be removed: %s", error.message)
+            except Exception:
+                log.exception("what has had its time could not be removed, by a fault of this server")
             await asyncio.sleep(_EVERY)

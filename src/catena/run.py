@@ -292,7 +292,7 @@ class Run:
             self._asking = False
         if self._is_over:
             raise asyncio.CancelledError
-        check_form(self.plan.question.form, fold)
+        check_form(self.plan, fold)
         now = int(self._workshop.clock())
         if self._unheard is not None:
             if fold.whole(self._unheard, now):

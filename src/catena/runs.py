@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from catena.context.chain import ancestry
 from catena.errors import BadRequest, StoreUnavailable, TooManyRequests
 from catena.fold import TERMINAL
 from catena.history import History
@@ -148,6 +149,16 @@ class Runs:
         """The same for one that is stored and goes on here at this moment."""
         run = self.running(project, turn_id)
         return run if run is not None and run.working and not run.feed.ended else None
+
+    def continuing(self, project: str, turn_id: str) -> bool:
+        """Whether a turn is made here that continues this one, or one that does, and will be stored."""
+        return any(
+            run.plan.project == project
+            and run.plan.stored
+            and not run.feed.ended
+            and any(link.turn_id == turn_id for link in ancestry(run.plan.link))
+            for run in self.active.values()
+        )
 
     def waiting(self) -> Sequence[str]:
         """The ids of the stored runs that were begun here and wait for a worker."""

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from catena.errors import CatenaError, StoreUnavailable
 from catena.history import chain_turns
 from catena.planning import Order, Planner
+from catena.revival import response_of
 from catena.store import Claim, Store, Turn
 from catena.upstream import Prompt
 from catena.wire.request import CreateRequest
-from catena.wire.response import Item, Response, ResponseFields, whole_response
+from catena.wire.response import Item, Response, ResponseFields
 
 __all__ = ["Asked", "Seen", "alone", "seen"]
 
@@ -85,15 +86,8 @@ async def seen(store: Store, planner: Planner, project: str, turn_id: str) -> Se
 
 
 def _response(turn: Turn) -> Response:
-    return whole_response(
-        turn.fields if turn.door != "conversation" else b"{}",
-        id=turn.id,
-        created_at=turn.created_at,
-        status=turn.status,
-        model=turn.model,
-        previous_response_id=turn.parent,
-        output=turn.output,
-    )
+    # What is put into a conversation by hand has the fields of no response.
+    return response_of(turn if turn.door != "conversation" else replace(turn, fields=b"{}"))
 
 
 async def _asked(planner: Planner, turn: Turn, response: Response) -> tuple[Asked | None, str | None]:

@@ -1,26 +1,17 @@
-"""The server, put together: settings in, a running server out. The only place that names concrete adapters."""
+"""The application, put together: settings in, all that answers out."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import gc
-import logging
 import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import uvicorn
-from msgspec.structs import replace
-
 from catena.attachments import Attachments
-from catena.config import Config, UpstreamSettings, is_loopback, seal_keys_path
+from catena.config import Config, is_loopback, seal_keys_path
 from catena.conversations import Conversations
-from catena.embedded import EmbeddedEngine
+from catena.engines import open_router
 from catena.entrance import gate_of
 from catena.erasure import Erasure
 from catena.fetching import Fetcher
@@ -39,17 +30,10 @@ from catena.seal import Seals
 from catena.store import Store
 from catena.stores import open_store
 from catena.tracing import Tracing, open_tracing
-from catena.upstream import Upstream
-from catena.upstream.chat import ChatUpstream
-from catena.upstream.embedded import EmbeddedUpstream
-from catena.upstream.engine import Access
-from catena.upstream.http import HttpClient, Timeouts
-from catena.upstream.responses import ResponsesUpstream
-from catena.upstream.routing import Route, Router
-from catena.upstream.traits import Content, Traits, traits_of
+from catena.upstream.http import HttpClient
+from catena.upstream.routing import Router
 from catena.vault import Vault
 from catena.web.app import App, Behind, Terms
-from catena.web.bounds import Bounds, bounded
 from catena.web.chat import ChatRoutes
 from catena.web.contexts import ContextRoutes
 from catena.web.conversations import ConversationRoutes
@@ -70,96 +54,7 @@ from catena.web.websocket import SocketRoutes
 from catena.webhooks import Deliverer, DeliverySettings
 from catena.worker import Worker
 
-__all__ = [
-    "HttpServer",
-    "bind",
-    "build_app",
-    "event_loop",
-    "open_app",
-    "open_upstream",
-    "retention_term",
-    "serve",
-]
-
-log = logging.getLogger("catena")
-
-_PONG_WITHIN = 60.0
-"""Seconds in which the client of a WebSocket must answer a ping."""
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
-
-_GOODBYES = 5
-"""Seconds that clients have to take the ends of runs that were stopped, before their connections are closed."""
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn, which says when it is ready."""
-
-    def __init__(self, app: App, *, stop_within: float = 10.0) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=bounded(Bounds(app.terms.patience)),
-                ws="websockets-sansio",
-                ws_max_size=app.terms.max_body,
-                ws_ping_interval=app.terms.ping or None,
-                ws_ping_timeout=_PONG_WITHIN,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=app.terms.keep_alive,
-                timeout_graceful_shutdown=round(stop_within) + _GOODBYES,
-            )
-        )
-        self.ready = asyncio.Event()
-        self._app = app
-        self._stop_within = stop_within
-        self._closing: asyncio.Task[None] | None = None
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT and SIGTERM. Unlike uvicorn's own way this does not raise the signal again afterwards, of
-        which the process would die before its store is closed."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in _STOPPING:
-                loop.remove_signal_handler(number)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests go on for a while; then end their runs, so that every client hears of an end."""
-        for listening in self.servers:
-            listening.close()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._stop_within
-        patience = loop.call_at(end, self._close_app)
-        # uvicorn would cut WebSockets off in the middle of a response.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(end):
-                await self._app.stop()
-        self.config.timeout_graceful_shutdown = max(0, round(end - loop.time())) + _GOODBYES
-        await super().shutdown(sockets)
-        patience.cancel()
-        await self._close_app()
-
-    def _close_app(self) -> asyncio.Task[None]:
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._app.close())
-        return self._closing
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._app.start()
-        await super().startup(sockets)
-        self.ready.set()
+__all__ = ["build_app", "open_app", "retention_term"]
 
 
 def build_app(config: Config, store: Store, router: Router) -> App:
@@ -179,24 +74,6 @@ def build_app(config: Config, store: Store, router: Router) -> App:
     )
     gate = gate_of(config, store)
     meter = Meter(Limiter(store.counters, Storage(store.stored_bytes).used))
-
-    async def start() -> None:
-        await worker.start()
-        await retention.start()
-        await deliverer.start()
-
-    async def close() -> None:
-        await retention.stop()
-        await worker.stop()
-        await runs.close()
-        await deliverer.stop()
-        if tracing is not None:
-            await tracing.close()
-        if fetcher is not None:
-            await fetcher.close()
-        await meter.limiter.close()
-        await gate.keys.close()
-
     routes = _routes(config, store, router, runs)
     WebhookRoutes(store, deliverer, guard).register(routes)
     socket_routes = _socket_routes(config, runs)
@@ -205,16 +82,36 @@ def build_app(config: Config, store: Store, router: Router) -> App:
         routes,
         gate,
         meter,
-        terms=Terms(
-            max_body=config.server.max_body_bytes,
-            patience=config.server.client_seconds,
-            keep_alive=config.server.keep_alive_seconds,
-            ping=config.streams.ping_seconds,
+        terms=_terms(config),
+        behind=Behind(
+            start=_in_turn(worker.start, retention.start, deliverer.start),
+            stop=socket_routes.drain,
+            close=_in_turn(
+                *(retention.stop, worker.stop, runs.close, deliverer.stop),
+                *(part.close for part in (tracing, fetcher) if part is not None),
+                *(meter.limiter.close, gate.keys.close),
+            ),
         ),
-        behind=Behind(start=start, stop=socket_routes.drain, close=close),
     )
     _metrics(config, Observed(app.traffic, runs, cache, router, deliverer)).register(routes)
     return app
+
+
+def _in_turn(*steps: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def each() -> None:
+        for step in steps:
+            await step()
+
+    return each
+
+
+def _terms(config: Config) -> Terms:
+    return Terms(
+        max_body=config.server.max_body_bytes,
+        patience=config.server.client_seconds,
+        keep_alive=config.server.keep_alive_seconds,
+        ping=config.streams.ping_seconds,
+    )
 
 
 def _runs(
@@ -335,101 +232,5 @@ async def open_app(config: Config) -> AsyncIterator[App]:
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(config)
         stack.push_async_callback(store.close)
-        upstreams: dict[str, Upstream] = {}
-        configured = config.upstreams or {"embedded": UpstreamSettings(kind="embedded")}
-        for name, settings in configured.items():
-            upstreams[name] = open_upstream(name, settings)
-            stack.push_async_callback(upstreams[name].close)
-        traits = {name: _traits(settings) for name, settings in configured.items()}
-        routes = {
-            name: Route(
-                upstreams[route.upstream],
-                route.model,
-                _accepting(traits[route.upstream], route.accepts),
-                route.context_window,
-            )
-            for name, route in config.models.items()
-        }
-        default = config.default_upstream or next(iter(upstreams))
-        yield build_app(config, store, Router(routes, Route(upstreams[default], None, traits[default])))
-
-
-def _traits(settings: UpstreamSettings) -> Traits:
-    """What an engine takes: what is known of it, but for what is set."""
-    known = traits_of(settings.kind, settings.urls[0] if settings.urls else "")
-    passes = known.passes if settings.passes is None else frozenset(settings.passes)
-    return _accepting(replace(known, passes=passes, grammar=settings.grammar), settings.accepts)
-
-
-def _accepting(traits: Traits, accepts: Sequence[Content] | None) -> Traits:
-    return traits if accepts is None else replace(traits, accepts=frozenset({"text", *accepts}))
-
-
-def open_upstream(name: str, settings: UpstreamSettings) -> Upstream:
-    """The engine of these settings; an embedded one begins to load."""
-    if settings.kind == "embedded":
-        model = Path(settings.model_path) if settings.model_path else None
-        upstream = EmbeddedUpstream(name, EmbeddedEngine(model, context=settings.context_tokens))
-        upstream.warm_up()
-        return upstream
-    access: Access = {
-        "key": settings.key or (os.environ.get(settings.key_env) if settings.key_env else None),
-        "timeouts": Timeouts(
-            connect=settings.connect_timeout,
-            first=settings.first_timeout,
-            between=settings.between_timeout,
-        ),
-    }
-    if settings.kind == "responses":
-        return ResponsesUpstream(name, settings.urls, context_window=settings.context_window, **access)
-    return ChatUpstream(
-        name,
-        settings.urls,
-        parse_think=settings.parse_think,
-        max_tokens_field=settings.max_tokens_field,
-        reasoning_field=None if settings.reasoning_field == "none" else settings.reasoning_field,
-        context_window=settings.context_window,
-        **access,
-    )
-
-
-def bind(config: Config) -> socket.socket:
-    """The listening socket. Raises OSError where the address cannot be had."""
-    family = socket.AF_INET6 if ":" in config.server.host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, short replies wait for 40 ms.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((config.server.host, config.server.port))
-        listening.listen(2048)
-    except OSError:
-        listening.close()
-        raise
-    listening.setblocking(False)
-    return listening
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """The fastest event loop that this platform has."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def _settle_collector() -> None:
-    """What was built until now lives as long as the server: the collector need not go through it again and again.
-
-    Nor so often through the rest, which leaves few cycles: at 64 requests at once that was a fifth of the processor's
-    time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-
-
-async def serve(app: App, sockets: Sequence[socket.socket], *, stop_within: float) -> None:
-    """Answer until a signal says stop; then give what is under way `stop_within` seconds."""
-    _settle_collector()
-    await HttpServer(app, stop_within=stop_within).serve(sockets=list(sockets))
+        router = await stack.enter_async_context(open_router(config))
+        yield build_app(config, store, router)

@@ -10,9 +10,18 @@ from catena.errors import PayloadTooLarge
 from catena.store import Files, StoredFile
 from catena.store.files import PIECE, new_blob
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "file_too_large"]
 
 _NAME_LENGTH: Final = 255
+
+
+def file_too_large(max_bytes: int) -> PayloadTooLarge:
+    """What is said of a file that has more bytes than it may."""
+    return PayloadTooLarge(
+        f"The file is larger than this server accepts: {max_bytes} bytes. Send less, or raise `files.max_bytes`.",
+        param="file",
+        code="file_too_large",
+    )
 
 
 class Upload:
@@ -31,12 +40,7 @@ class Upload:
         """Add some of its contents. Raises PayloadTooLarge, or StoreUnavailable."""
         self._size += len(data)
         if self._size > self._max_bytes:
-            raise PayloadTooLarge(
-                f"The file is larger than this server accepts: {self._max_bytes} bytes. Send less, or raise "
-                "`files.max_bytes`.",
-                param="file",
-                code="file_too_large",
-            )
+            raise file_too_large(self._max_bytes)
         self._rest += data
         while len(self._rest) >= PIECE:
             await self._keep(PIECE)

@@ -131,6 +131,7 @@ class Deliverer:
         await self._client.close()
 
     async def _work(self) -> None:
+        away = False
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY):
@@ -138,8 +139,13 @@ class Deliverer:
             self._waiting.clear()
             try:
                 await self.look()
+                away = False
             except CatenaError as error:
-                log.warning("the outbox could not be read: %s", error.message)
+                if not away:  # else the log would have nothing but this
+                    log.warning("the outbox could not be read: %s", error.message)
+                away = True
+            except Exception:
+                log.exception("the outbox could not be read, by a fault of this server")
 
     async def look(self) -> None:
         """Take up as much of what is due as there is room for."""

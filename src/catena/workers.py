@@ -13,10 +13,13 @@ import multiprocessing as mp
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
+
+from rich.markup import escape
 
 from catena.config import Config, ConfigError
 from catena.errors import CatenaError
@@ -28,6 +31,9 @@ log = logging.getLogger("catena.workers")
 
 _PROCESSES: Final = mp.get_context("spawn")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_PAUSE: Final = 1.0
+"""Seconds until a replacement that could not begin is tried again, as the database may be away."""
 
 
 class _Worker:
@@ -63,18 +69,18 @@ class Workers:
         self._config = config
         self._listening = listening
         self._stopping = False
+        self._told = False
         self._workers: list[_Worker] = []
 
     def run(self, ready: Callable[[], None]) -> bool:
         """Mind them until a signal says stop, and they have stopped. `ready` is called when all answer.
 
-        False if one could not begin; it has said why.
+        False if one could not begin, or no other was left when a replacement could not; it has said why.
         """
         for number in _SIGNALS:
             signal.signal(number, lambda *_: self._stop())
         for _ in range(self._config.server.workers):
             self._begin()
-        told = False
         whole = True
         while self._workers:
             wait([each for worker in self._workers for each in worker.waited_for])
@@ -82,8 +88,8 @@ class Workers:
                 worker.look()
                 if not worker.process.is_alive():
                     whole &= self._ended(worker)
-            if not told and all(worker.ready for worker in self._workers) and not self._stopping:
-                told = True
+            if not self._told and all(worker.ready for worker in self._workers) and not self._stopping:
+                self._told = True
                 ready()
         return whole
 
@@ -94,13 +100,15 @@ class Workers:
             worker.process.terminate()
 
     def _ended(self, worker: _Worker) -> bool:
-        """Replace a worker, unless all are to stop; False if it never began."""
+        """Replace a worker, unless all are to stop; False if they are now, as it never began."""
         self._workers.remove(worker)
         if self._stopping:
             return True
         if not worker.ready:
-            self._stop()
-            return False
+            if not (self._told and any(other.ready for other in self._workers)):
+                self._stop()
+                return False
+            time.sleep(_PAUSE)
         log.warning("worker %s ended with %s and is replaced", worker.process.pid, worker.process.exitcode)
         self._begin()
         return True
@@ -114,24 +122,27 @@ class Workers:
 def _work(config: Config, listening: socket.socket, tells: Connection) -> None:
     """A worker, from its start to its end."""
     from catena.cli.terminal import errors
-    from catena.server import event_loop, open_app, serve
+    from catena.http_server import event_loop, serve
+    from catena.server import open_app
 
     keep_logs(config.logs, requests=config.server.access_log)
     parent = mp.parent_process()
     assert parent is not None
 
+    def ready() -> None:
+        tells.send(True)
+        tells.close()
+
     async def until_stopped() -> None:
         asyncio.get_running_loop().add_reader(parent.sentinel, _stop_alone)
         async with open_app(config) as opened:
-            tells.send(True)
-            tells.close()
-            await serve(opened, [listening], stop_within=config.server.stop_seconds)
+            await serve(opened, [listening], stop_within=config.server.stop_seconds, ready=ready)
 
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:
             runner.run(until_stopped())
     except (CatenaError, ConfigError, OSError) as error:
-        errors.print("[bold red]catena:[/]", str(error), markup=True)
+        errors.print("[bold red]catena:[/]", escape(str(error)))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(1) from None

@@ -18,7 +18,7 @@ from catena.upstream.scripted import ScriptedUpstream
 from tests.access.registry_of import Clock
 from tests.api.sockets import socket
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import RunningServer, StartServer, until
 
 HELLO = {"model": "m", "input": "hi"}
 
@@ -45,9 +45,7 @@ def engine(tokens: int = 10, *, until: asyncio.Event | None = None) -> ScriptedU
 
 async def settled(server: RunningServer) -> None:
     """Until what runs used was told to the counters."""
-    async with asyncio.timeout(LIMIT):
-        while server.app._meter.limiter._open:
-            await asyncio.sleep(0)
+    await until(lambda: not server.app._meter.limiter._open)
 
 
 async def ask(server: RunningServer, path: str = "/responses", **changes: Any) -> Any:
@@ -143,9 +141,7 @@ async def test_no_more_runs_go_on_at_once_than_may(
     go = asyncio.Event()
     async with start_server(config=limited(concurrent_runs=3), engine=engine(until=go)) as server:
         under_way = [asyncio.create_task(ask(server, **ways)) for _ in range(3)]
-        async with asyncio.timeout(LIMIT):
-            while len(server.engine.prompts) < 3:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(server.engine.prompts) == 3)
         refused = await asyncio.gather(*(ask(server, **ways) for _ in range(5)))
         assert [reply.status_code for reply in refused] == [429] * 5
         assert "concurrent requests: Limit 3" in refused[0].json()["error"]["message"]
@@ -160,9 +156,7 @@ async def test_who_leaves_gives_the_place_back(start_server: StartServer, clock:
     go = asyncio.Event()
     async with start_server(config=limited(concurrent_runs=1), engine=engine(until=go)) as server:
         leaving = asyncio.create_task(ask(server))
-        async with asyncio.timeout(LIMIT):
-            while not server.engine.prompts:
-                await asyncio.sleep(0.001)
+        await until(lambda: server.engine.prompts)
         leaving.cancel()
         await asyncio.wait([leaving])
         await settled(server)

@@ -1,9 +1,8 @@
-"""Background responses: queued, polled, followed, cancelled, picked up after a crash (spec §5)."""
+"""Background responses: queued, polled, followed, cancelled, picked up after a crash."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +12,7 @@ from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import BackgroundSection, Config, StreamSettings
 from catena.upstream.scripted import ScriptedUpstream, echo_script
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0)
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 
 async def ended(server: RunningServer, response_id: str) -> Any:

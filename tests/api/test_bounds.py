@@ -18,7 +18,7 @@ from catena.web.bounds import MAX_HEAD
 from catena.wire.request import MOST_ITEMS
 from catena.wire.wording import MAX_DEPTH
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 HEAD = b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 BODY = b'{"model":"m","input":"hi"}'
@@ -185,9 +185,7 @@ async def test_who_takes_nothing_of_a_reply_is_let_go_of(start_server: StartServ
             await line.send(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
             transport: Any = line.writer.transport
             transport.pause_reading()
-            async with asyncio.timeout(LIMIT):
-                while server.app.traffic.routes.get(("POST", "/v1/responses")) is None:
-                    await asyncio.sleep(0.01)
+            await until(lambda: ("POST", "/v1/responses") in server.app.traffic.routes)
             transport.resume_reading()
             taken = b""
             with contextlib.suppress(ConnectionError):
@@ -200,9 +198,7 @@ async def test_half_a_request_is_no_request_even_if_it_looks_like_one(server: Ru
         await line.send(HEAD + b"content-length: 40\r\n\r\n" + BODY)
         line.writer.write_eof()
         line.writer.close()
-    async with asyncio.timeout(LIMIT):
-        while server.app.traffic.routes.get(("POST", "/v1/responses")) is None:
-            await asyncio.sleep(0.01)
+    await until(lambda: ("POST", "/v1/responses") in server.app.traffic.routes)
     assert server.engine.prompts == []
 
 

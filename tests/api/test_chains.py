@@ -1,8 +1,9 @@
-"""`previous_response_id`: what is carried, what is not, branches, deletions (spec §3)."""
+"""`previous_response_id`: what is carried, what is not, branches, deletions."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,11 @@ from openai import BadRequestError, NotFoundError
 
 from catena.chunks import Finish, TextDelta, ToolCallDelta
 from catena.config import ChainSettings, Config
+from catena.history import History
+from catena.prefix import PrefixCache
+from catena.store import Turn
 from catena.upstream.scripted import ScriptedUpstream
+from tests.api.test_background import Gate, ended
 from tests.conformance.proves import proves
 from tests.running import RunningServer, StartServer
 
@@ -239,6 +244,66 @@ async def test_cascade_deletes_the_subtree(server: RunningServer) -> None:
         with pytest.raises(NotFoundError):
             await server.client.responses.retrieve(gone)
     await server.client.responses.retrieve(right.id)
+
+
+async def test_a_subtree_in_which_a_turn_is_made_is_not_deleted(start_server: StartServer) -> None:
+    gate = Gate()
+    gate.open.set()
+    async with start_server(engine=gate.engine) as server:
+        root = await server.client.responses.create(model="m", input="root")
+        middle = await server.client.responses.create(model="m", input="middle", previous_response_id=root.id)
+        gate.open.clear()
+        leaf = await server.client.responses.create(
+            model="m", input="leaf", previous_response_id=middle.id, background=True
+        )
+        refused = await server.http.delete(f"/responses/{root.id}?cascade=true")
+        assert refused.status_code == 400
+        assert "in-flight" in refused.json()["error"]["message"]
+        gate.open.set()
+        assert (await ended(server, leaf.id)).status == "completed"
+        deleted = (await server.http.delete(f"/responses/{root.id}?cascade=true")).json()["deleted_ids"]
+        assert set(deleted) == {root.id, middle.id, leaf.id}
+
+
+async def test_what_is_deleted_while_it_is_continued_does_not_come_back(start_server: StartServer) -> None:
+    gate = Gate()
+    gate.open.set()
+    async with start_server(engine=gate.engine) as server:
+        root = await server.client.responses.create(model="m", input="secret")
+        gate.open.clear()
+        child = await server.client.responses.create(
+            model="m", input="child", previous_response_id=root.id, background=True
+        )
+        await server.client.responses.delete(root.id)
+        gate.open.set()
+        await ended(server, child.id)
+        await server.client.responses.create(model="m", input="now", previous_response_id=child.id)
+        said = [content for role, content in told(server.seen()) if role == "user"]
+        assert said == ["child", "now"]
+        with pytest.raises(BadRequestError) as gone:
+            await server.client.responses.create(model="m", input="now", previous_response_id=root.id)
+        assert gone.value.code == "previous_response_not_found"
+
+
+async def test_what_is_deleted_while_it_is_read_is_not_remembered(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = await server.client.responses.create(model="m", input="secret")
+    child = await server.client.responses.create(model="m", input="child", previous_response_id=root.id)
+    cache = PrefixCache(100_000)
+    history = History(server.store, cache)
+    load_chain = server.store.load_chain
+
+    async def overtaken(project: str, turn_id: str) -> Sequence[Turn]:
+        turns = await load_chain(project, turn_id)
+        await server.store.delete(project, root.id)
+        history.forget(project, root.id)
+        return turns
+
+    monkeypatch.setattr(server.store, "load_chain", overtaken)
+    link = await history.resolve("default", child.id, "chat")
+    assert link is not None
+    assert cache.bytes == 0
 
 
 def calls_then_answers(*names: str) -> ScriptedUpstream:

@@ -1,4 +1,4 @@
-"""Chat completions with `previous_response_id`: turns of the same chains in another dialect (spec §1.3, §11)."""
+"""Chat completions with `previous_response_id`: turns of the same chains in another dialect."""
 
 from __future__ import annotations
 
@@ -316,6 +316,13 @@ async def test_functions_of_old_work_along_a_chain(start_server: StartServer) ->
         second = await ask(server, "", first.id, messages=[output])
         assert said(second) == "It is sunny."
         assert server.seen()[-1] == {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+
+
+async def test_a_function_of_old_that_nobody_called_is_told_as_a_message(server: RunningServer) -> None:
+    """An engine takes no output without its call."""
+    news: Any = {"role": "function", "name": "weather", "content": "sunny"}
+    await ask(server, "", messages=[news, {"role": "user", "content": "Well?"}])
+    assert told(server.seen()) == [("user", "[Result of weather] sunny"), ("user", "Well?")]
 
 
 # The reply
@@ -739,6 +746,20 @@ UNKNOWN = "chatcmpl-" + "0123456789abcdef" + "00" + "69000000" + "0" * 24
     [
         ({"model": None}, 400, "model", "invalid_type", "Invalid type for 'model'"),
         ({"messages": []}, 400, "messages", "empty_array", "Invalid 'messages': empty array."),
+        (
+            {"messages": None},
+            400,
+            "messages",
+            "invalid_type",
+            "Invalid type for 'messages': expected an array of objects, but got an object instead.",
+        ),
+        (
+            {"functions": [{"name": "f"}], "function_call": {"name": "g"}},
+            400,
+            "function_call",
+            None,
+            "Invalid value for 'function_call': no function named 'g' was specified in the 'functions' parameter.",
+        ),
         ({"bogus": 1}, 400, "bogus", "unknown_parameter", "Unknown parameter: 'bogus'."),
         ({"n": 2}, 400, "n", "unsupported_value", "Unsupported value: 'n' does not support 2"),
         (

@@ -1,4 +1,4 @@
-"""Conversations: their items, the turns that use them, and who may change them when (spec §1.2, §6)."""
+"""Conversations: their items, the turns that use them, and who may change them when."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from catena.errors import StoreUnavailable
 from catena.ids import TurnIds
 from catena.store import Turn
 from catena.upstream.scripted import ScriptedUpstream, echo_script
-from tests.api.test_background import Gate, ended, until
+from tests.api.test_background import Gate, ended
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 UNKNOWN = "conv_" + "0" * 50
 
@@ -133,6 +133,18 @@ async def test_what_is_wrong_is_refused_in_the_official_words(
     reply = await server.post(f"/conversations{path.format(conversation.id)}", body)
     assert reply.status_code == 400
     assert (reply.json()["error"]["param"], reply.json()["error"]["code"]) == (param, code)
+
+
+async def test_items_that_do_not_fit_what_is_there_are_named_as_items(server: RunningServer) -> None:
+    conversation = await server.client.conversations.create(items=[said("x", id="msg_1")])
+    for path in ("", f"/{conversation.id}/items"):
+        for items, status in (
+            ([output("call_1")], 400),
+            ([said("y", id="msg_1"), said("z", id="msg_1")], 400),
+            ([{"type": "item_reference", "id": "msg_nowhere"}], 404),
+        ):
+            reply = await server.post(f"/conversations{path}", {"items": items})
+            assert (reply.status_code, reply.json()["error"]["param"]) == (status, "items")
 
 
 @proves("6.6")

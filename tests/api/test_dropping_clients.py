@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import gc
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -21,7 +21,7 @@ from catena.runs import Runs
 from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream, prompt_items
 from tests.light import Exchange, exchange
-from tests.running import RunningServer, StartServer
+from tests.running import RunningServer, StartServer, until
 
 STREAMS: Final = 500
 WAVES: Final = 8
@@ -111,11 +111,6 @@ async def come_back_later(server: RunningServer, tide: Tide, client: Client, ran
         await client.come_back()
     assert json.loads(client.told[-1])["type"] == "response.completed"
     assert client.told == witness.told
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    while not condition():
-        await asyncio.sleep(0)
 
 
 def runs_of(server: RunningServer) -> Runs:

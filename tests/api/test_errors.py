@@ -1,7 +1,8 @@
-"""Every error in the official envelope, on every route that exists (spec §10)."""
+"""Every error in the official envelope, on every route that exists."""
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -89,6 +90,20 @@ async def test_a_body_over_the_limit_is_refused(start_server: StartServer) -> No
         reply = await server.http.post("/responses", content=pieces())
         check_envelope(reply, 413)
         assert server.engine.prompts == []
+
+
+@pytest.mark.parametrize("path", ["/responses", "/conversations", "/files"])
+async def test_a_compressed_body_is_refused_as_that(server: RunningServer, path: str) -> None:
+    body = gzip.compress(b'{"model":"m","input":"hi"}')
+    headers = {"content-encoding": "gzip", "content-type": "multipart/form-data; boundary=x"}
+    reply = await server.http.post(path, content=body, headers=headers)
+    error = check_envelope(reply, 415)
+    assert error["code"] == "unsupported_content_encoding"
+    assert "'gzip'" in error["message"]
+    assert reply.headers["accept-encoding"] == "identity"
+    plain = {"content-encoding": "identity"}
+    reply = await server.http.post("/responses", content=b'{"model":"m","input":"hi"}', headers=plain)
+    assert reply.status_code == 200
 
 
 @proves("10.1.400", "10.1.422", "3.3.45")

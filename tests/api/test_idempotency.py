@@ -27,7 +27,7 @@ from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream
 from catena.wire.request import decode_create
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -52,12 +52,6 @@ def is_replay(reply: httpx2.Response) -> bool:
 
 def code_of(reply: httpx2.Response) -> Any:
     return reply.json()["error"]["code"]
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 class Gate:
@@ -344,10 +338,10 @@ async def gone(server: RunningServer, path: str, **fields: Any) -> Run:
     runs = runs_of(server)
     await until(lambda: runs.active)
     (run,) = runs.active.values()
-    await until(lambda: run._followers == 1)
+    await until(lambda: run.followers == 1)
     task.cancel()
     await asyncio.wait([task])
-    await until(lambda: run._followers == 0)
+    await until(lambda: run.followers == 0)
     return run
 
 
@@ -360,7 +354,7 @@ async def test_who_comes_back_within_the_grace_time_finds_the_same_run(
     async with start_server(engine=gate.engine) as server:
         run = await gone(server, path, stream=stream)
         sent = asyncio.create_task(send(server, path, stream=stream))
-        await until(lambda: run._followers == 1)
+        await until(lambda: run.followers == 1)
         gate.open.set()
         back = await sent
         assert is_replay(back)
@@ -407,10 +401,10 @@ async def test_one_who_goes_takes_nothing_from_one_who_stays(start_server: Start
         await until(lambda: gate.engine.prompts)
         (run,) = runs_of(server).active.values()
         goes = asyncio.create_task(send(server))
-        await until(lambda: run._followers == 2)
+        await until(lambda: run.followers == 2)
         goes.cancel()
         await asyncio.wait([goes])
-        await until(lambda: run._followers == 1)
+        await until(lambda: run.followers == 1)
         gate.open.set()
         assert (await stays).status_code == 200
         assert gate.engine.closed_early == 0

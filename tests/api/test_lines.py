@@ -125,6 +125,35 @@ async def test_an_old_client_is_left_after_its_reply(server: RunningServer) -> N
     assert msgspec.json.decode(body)["object"] == "response"
 
 
+async def test_an_old_client_gets_a_stream_without_the_frames_that_it_does_not_know(
+    server: RunningServer,
+) -> None:
+    asked = request(b"POST /v1/responses HTTP/1.0", body=STREAMED)
+    status, fields, body = parted(await answer(server, asked))
+    assert status == b"HTTP/1.1 200 OK"
+    assert b"transfer-encoding" not in fields
+    assert body.startswith(b"event: response.created\ndata: {")
+    assert body.endswith(b"}\n\n")
+
+
+@pytest.mark.parametrize("cut", [1, 30, 120, -len(BODY), -1], ids=str)
+async def test_a_wish_for_another_protocol_takes_nothing_of_the_body(server: RunningServer, cut: int) -> None:
+    """Java's HTTP client asks for HTTP/2 with every request."""
+    wish = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAMAAABkAAQAoAAA")
+    asked = request(b"POST /v1/responses HTTP/1.1", *wish)
+    last = request(b"POST /v1/responses HTTP/1.1", b"connection: close")
+    reader, writer = await connection(server)
+    async with asyncio.timeout(LIMIT):
+        writer.write(asked[:cut])
+        await writer.drain()
+        await server.http.get("/nothing")  # the first piece has been read by then
+        writer.write(asked[cut:] + last)
+        answered = await reader.read()
+    writer.close()
+    assert answered.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert server.seen(0) == server.seen(1) == [{"role": "user", "content": "hi"}]
+
+
 async def test_a_head_alone_has_no_body(server: RunningServer) -> None:
     asked = request(b"HEAD /v1/models HTTP/1.1", b"connection: close", body=b"")
     status, fields, body = parted(await answer(server, asked))

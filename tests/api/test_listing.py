@@ -111,3 +111,13 @@ async def test_a_wrong_question_names_what_is_wrong(
     reply = await server.http.get("/responses", params=query)
     error = reply.json()["error"]
     assert (reply.status_code, error["param"], error["code"]) == (400, param, code)
+
+
+@pytest.mark.parametrize("path", ["/conversations", "/chat/completions"])
+@pytest.mark.parametrize("name", ["metadata", "metadata[]"])
+async def test_metadata_without_a_key_is_not_passed_over(server: RunningServer, path: str, name: str) -> None:
+    reply = await server.http.get(path, params={name: "red"})
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert (error["param"], error["code"]) == ("metadata", "invalid_type")
+    assert "metadata[key]=value" in error["message"]

@@ -9,7 +9,7 @@ import pytest
 import websockets
 
 from catena.config import UpstreamSettings
-from catena.server import _traits
+from catena.engines import traits_in
 from catena.upstream.traits import EVERYTHING, OPTIONAL, Traits, traits_of
 from tests.conformance.proves import proves
 from tests.running import StartServer
@@ -95,6 +95,6 @@ def test_settings_say_what_nobody_can_know() -> None:
     settings = UpstreamSettings(
         url="http://localhost/v1", accepts=["image"], passes=["metadata"], grammar="vllm"
     )
-    assert _traits(settings) == Traits(
+    assert traits_in(settings) == Traits(
         accepts=frozenset({"text", "image"}), passes=frozenset({"metadata"}), grammar="vllm"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,13 +27,7 @@ from catena.upstream.scripted import ScriptedUpstream
 from catena.wire.request import CreateRequest
 from catena.worker import Worker
 from tests.light import exchange
-from tests.running import LIMIT, RunningServer, StartServer
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0)
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 
 async def status_of(server: RunningServer, response_id: str) -> str:

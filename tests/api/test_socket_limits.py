@@ -16,7 +16,7 @@ import pytest
 from openai.types.beta import beta_responses_client_event
 from openai.types.responses import responses_client_event
 
-import catena.server
+import catena.http_server
 import catena.web.websocket
 from catena.chunks import Finish, TextDelta, UsageReport
 from catena.config import Config, StreamSettings, WebSocketSettings
@@ -125,7 +125,7 @@ async def test_every_code_of_the_guide_comes_from_what_it_says(start_server: Sta
 async def test_a_client_that_does_not_answer_pings_is_let_go(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catena.server, "_PONG_WITHIN", 0.1)
+    monkeypatch.setattr(catena.http_server, "_PONG_WITHIN", 0.1)
     config = Config(streams=StreamSettings(ping_seconds=0.1))
     async with start_server(config=config) as server, plain_socket(server) as silent:
         kind, _ = await silent.frame()

@@ -1,4 +1,4 @@
-"""Streams over the wire: exact frames, the official SDK's raw stream and its helper (spec §4)."""
+"""Streams over the wire: exact frames, the official SDK's raw stream and its helper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catena.chunks import Finish, ReasoningDelta, TextDelta, ToolCallDelta
 from catena.errors import UpstreamError
 from catena.upstream.scripted import ScriptedUpstream, echo_script
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 
 async def frames(server: RunningServer, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -197,9 +197,7 @@ async def test_a_stream_that_is_not_stored_stops_with_its_client(start_server: S
             if event.type == "response.output_text.delta":
                 break
         await stream.close()
-        async with asyncio.timeout(LIMIT):
-            while not engine.closed_early:
-                await asyncio.sleep(0)
+        await until(lambda: engine.closed_early)
 
 
 @proves("4.5.29", "4.5.30")

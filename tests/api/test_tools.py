@@ -1,4 +1,4 @@
-"""Tools on engines that know only functions: what the engine sees, and what clients get (spec §9.4-9.9, §9.18-9.22)."""
+"""Tools on engines that know only functions: what the engine sees, and what clients get."""
 
 from __future__ import annotations
 
@@ -216,6 +216,60 @@ async def test_the_output_of_any_tool_may_be_text_images_and_files(start_server:
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
             {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
         ]
+
+
+async def test_an_engine_reads_outputs_right_behind_their_calls(start_server: StartServer) -> None:
+    """A client may say something before it gives them; many engines take nothing in between."""
+    note = {"role": "user", "content": "wait"}
+    outputs = [{"type": "function_call_output", "call_id": f"call_{n}", "output": str(n)} for n in (1, 0)]
+    calls = [
+        {"type": "function_call", "call_id": f"call_{n}", "name": "f", "arguments": "{}"} for n in (0, 1)
+    ]
+    async with start_server(engine=calling(call("f", {}), call("g", {}, 1))) as server:
+        first = await ask(server, tools=[FUNCTION, OTHER])
+        await ask(server, previous_response_id=first["id"], input=[outputs[0], note, outputs[1], note])
+        roles = [(message["role"], message.get("tool_call_id")) for message in server.seen()]
+        assert roles[1:] == [
+            ("assistant", None),
+            ("tool", "call_1"),
+            ("tool", "call_0"),
+            ("user", None),
+            ("user", None),
+        ]
+        await ask(server, input=[note, calls[0], note, calls[1], note, *outputs])
+        roles = [(message["role"], message.get("tool_call_id")) for message in server.seen()]
+        assert roles == [
+            ("user", None),
+            ("assistant", None),
+            ("tool", "call_0"),
+            ("user", None),
+            ("assistant", None),
+            ("tool", "call_1"),
+            ("user", None),
+        ]
+
+
+async def test_an_output_that_answers_no_call_is_told_as_a_message(server: RunningServer) -> None:
+    notice = {"type": "function_call_output", "call_id": None, "name": "mail", "output": "It came."}
+    await ask(server, input=[{"role": "user", "content": "?"}, notice])
+    assert server.seen()[-1] == {"role": "user", "content": "[Result of mail] It came."}
+
+
+@pytest.mark.parametrize(("made_up", "told"), [("f.g", "f_g"), ("a b", "a_b"), ("x" * 200, "x" * 128)])
+async def test_a_call_of_a_function_that_a_model_made_up_can_be_sent_back(
+    start_server: StartServer, made_up: str, told: str
+) -> None:
+    async with start_server(engine=calling(call(made_up, {}))) as server:
+        first = await ask(server, tools=[FUNCTION], store=False)
+        assert first["output"][0]["name"] == told
+        output = {"type": "function_call_output", "call_id": "call_0", "output": "There is no such function."}
+        await ask(server, input=[*first["output"], output], store=False)
+        assert server.seen()[-1]["role"] == "tool"
+
+
+async def test_a_message_that_says_nothing_is_an_empty_text(server: RunningServer) -> None:
+    await ask(server, input=[{"role": "user", "content": []}])
+    assert server.seen() == [{"role": "user", "content": ""}]
 
 
 async def test_a_shell_call_is_streamed_command_by_command_and_told_again(start_server: StartServer) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from catena import webhooks
+from catena.errors import StoreUnavailable
 from catena.guard import Guard
-from catena.store import Endpoint, Store
+from catena.store import Delivery, Endpoint, Store
 from catena.store.sqlite import SqliteStore
 from catena.upstream.http import HttpClient
 from catena.webhooks import Deliverer, DeliverySettings, new_secret
@@ -159,6 +161,29 @@ async def test_an_endpoint_that_does_not_answer_in_time_has_failed(store: Store)
         assert len(there.heard) == 2
         assert await patient.waiting() == 0
         await patient.deliverer.stop()
+
+
+async def test_an_outbox_that_cannot_be_read_is_told_once_and_read_when_it_is_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    troubles: list[Exception] = [StoreUnavailable(), StoreUnavailable(), StoreUnavailable(), ValueError()]
+    back = asyncio.Event()
+
+    async def claim(*_: object, **__: object) -> Sequence[Delivery]:
+        if troubles:
+            raise troubles.pop(0)
+        back.set()
+        return ()
+
+    monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(store, "claim_deliveries", claim)
+    house = House(store)
+    await house.deliverer.start()
+    async with asyncio.timeout(LIMIT):
+        await back.wait()
+    await house.deliverer.stop()
+    told = [record.levelname for record in caplog.records if record.name == "catena.webhooks"]
+    assert told == ["WARNING", "ERROR"]
 
 
 async def test_an_address_that_has_become_private_is_not_connected_to(store: Store) -> None:

@@ -19,7 +19,7 @@ from catena.store import Turn
 from catena.upstream.scripted import ScriptedUpstream
 from tests.conformance.proves import proves
 from tests.receiver import Receiver, receiver
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 PRIVATE = Config(webhooks=WebhookSettings(allow_private=True))
 ENDS = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
@@ -235,9 +235,7 @@ async def test_a_cancelled_response_is_told_of_as_that(start_server: StartServer
         await created(server, there)
         for number in (1, 2):
             queued = await server.client.responses.create(model="m", input="hi", background=True)
-            async with asyncio.timeout(LIMIT):
-                while len(engine.prompts) < number:
-                    await asyncio.sleep(0)
+            await until(lambda least=number: len(engine.prompts) >= least)
             for _ in range(2):
                 await server.client.responses.cancel(queued.id)
             events = await hears(there, number)
@@ -278,9 +276,7 @@ async def test_what_a_dead_server_left_is_told_of_by_the_next(start_server: Star
         async with start_server(config=PRIVATE, engine=engine) as server:
             await created(server, there)
             queued = await server.client.responses.create(model="m", input="hi", background=True)
-            async with asyncio.timeout(LIMIT):
-                while not engine.prompts:
-                    await asyncio.sleep(0)
+            await until(lambda: engine.prompts)
         assert there.heard == []
         async with start_server(config=PRIVATE):
             (event,) = await hears(there)

@@ -1,4 +1,4 @@
-"""WebSocket mode: many responses over one connection (spec §7)."""
+"""WebSocket mode: many responses over one connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from catena.upstream import Prompt
 from catena.upstream.scripted import ScriptedUpstream, echo_script, prompt_items
 from tests.api.sockets import Socket, socket, text_of
 from tests.conformance.proves import proves
-from tests.running import LIMIT, RunningServer, StartServer
+from tests.running import LIMIT, RunningServer, StartServer, until
 
 TOOL = {"type": "function", "name": "look"}
 
@@ -78,12 +78,6 @@ async def unreachable(server: RunningServer) -> None:
 
 def said_to(server: RunningServer, number: int = -1) -> list[Any]:
     return [message["content"] for message in server.seen(number)]
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 # One response after another

@@ -32,7 +32,7 @@ def test_the_table_takes_the_place_of_the_one_in_the_page(
     page, result = tmp_path / "page.md", tmp_path / "result.json"
     page.write_text("before\n\n<!-- growth -->\nold\n<!-- end -->\n\nafter <!-- end -->\n")
     result.write_text(json.dumps({"figures": FIGURES}))
-    monkeypatch.setattr("bench.ratios.PAGE", page)
+    monkeypatch.setattr("bench.kept.PAGE", page)
     assert main([str(result), "--write"]) == 0
     assert page.read_text() == (
         f"before\n\n<!-- growth -->\n{table(FIGURES)}<!-- end -->\n\nafter <!-- end -->\n"

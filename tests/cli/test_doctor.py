@@ -172,13 +172,13 @@ async def test_a_database_server_is_looked_at_without_its_password_being_told(po
         config = Config(store=StoreSettings(database=empty.url))
         (failure,) = await examine_database_server(config)
         assert failure.state == "failure"
-        assert "catena migrate" in failure.text
+        assert "catena migrate" in failure.advice
         await migrate(empty.settings)
         (well,) = await examine_database_server(config)
         assert well.state == "ok"
         await empty.run('ALTER DATABASE "doctored" SET default_transaction_read_only = on')
         (failure,) = await examine_database_server(config)
-        assert "primary server" in failure.advice
+        assert "Name the primary" in failure.advice
     gone = Config(store=StoreSettings(database="postgresql://ada:secret@127.0.0.1:9/none"))
     (failure,) = await examine_database_server(gone)
     assert failure.state == "failure"
@@ -336,6 +336,19 @@ def test_the_command_says_it_in_words_and_for_programs(tmp_path: Path) -> None:
     findings = {(each["subject"], each["state"]) for each in json.loads(programs.stdout)}
     assert ("upstream default", "failure") in findings
     assert ("port", "ok") in findings
+
+
+def test_the_command_looks_at_what_a_server_with_keys_would_face(tmp_path: Path) -> None:
+    settings = {
+        "CATENA_DATABASE": str(tmp_path / "turns.sqlite3"),
+        "CATENA_UPSTREAM": "http://127.0.0.1:9/v1",
+        "CATENA_HOST": "0.0.0.0",
+        "CATENA_PORT": "0",
+    }
+    refused = run("doctor", **settings)
+    assert "no API key is set" in refused.stderr
+    assert run("keys", "create", **settings).returncode == 0
+    assert "upstream default" in run("doctor", **settings).stdout
 
 
 def test_a_server_may_have_as_many_files_open_as_the_system_lets_it() -> None:

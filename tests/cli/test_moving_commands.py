@@ -118,6 +118,30 @@ async def test_a_client_changes_over_in_the_middle_of_a_chain(
         assert len(listed.data) == 5
 
 
+async def test_what_is_too_old_to_stay_is_told_when_it_comes(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    old, new, export = (tmp_path / name for name in ("old.sqlite3", "new.sqlite3", "export.jsonl"))
+    async with start_server("old") as server:
+        root = await server.client.responses.create(model="m", input="one")
+        await done("export", "--output", str(export), "--database", str(old))
+    then, long_ago = int(root.created_at), 1_000_000_000
+    lines = export.read_text().replace(f'"created_at":{then}', f'"created_at":{long_ago}')
+    export.write_text(lines.replace(f"{then:08x}", f"{long_ago:08x}"))  # ids tell it as well
+    _, said = await done("import", str(export), "--database", str(new))
+    assert "catena: 1 turns in this database are older than store.retention_days" in said
+    _, said = await done("import", str(export), "--database", str(new), CATENA_STORE__RETENTION_DAYS="0")
+    assert "retention_days" not in said
+
+
+async def test_who_answers_nobody_needs_no_key_to_face_a_network(tmp_path: Path) -> None:
+    settings = tmp_path / "catena.toml"
+    settings.write_text(f'server.host = "0.0.0.0"\nstore.database = "{tmp_path / "turns.sqlite3"}"\n')
+    await done("keys", "create", "--config", str(settings))
+    _, said = await done("export", "--config", str(settings))
+    assert said == "0 trees with 0 turns"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

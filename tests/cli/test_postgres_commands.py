@@ -8,6 +8,7 @@ import signal
 import sys
 
 import httpx2
+import pytest
 
 from tests.cli.test_serve_command import NOBODY, catena, refusal, url_of
 from tests.postgres import TestDatabase
@@ -110,6 +111,37 @@ async def test_several_processes_answer_and_one_that_dies_is_replaced(postgres: 
         process.terminate()
         await process.communicate()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_server_that_cannot_write_says_so_and_never_that_it_is_there(
+    postgres: TestDatabase, workers: str
+) -> None:
+    async with postgres.another("standing-by") as database:
+        assert (await output_of("migrate", "--database", database.url))[0] == 0
+        await postgres.run('ALTER DATABASE "standing-by" SET default_transaction_read_only = on')
+        here = ("--port", "0", "--database", database.url, "--upstream", NOBODY, "--workers", workers)
+        code, told = await output_of("serve", *here)
+        assert (code, "target_session_attrs=read-write" in told, "URL" in told) == (1, True, False)
+
+
+async def test_a_process_that_cannot_be_replaced_yet_leaves_the_others_alone(postgres: TestDatabase) -> None:
+    async with postgres.another("replacing") as database:
+        assert (await output_of("migrate", "--database", database.url))[0] == 0
+        serving = ("serve", "--port", "0", "--database", database.url, "--upstream", NOBODY, "--workers", "2")
+        process = await catena(*serving)
+        url = await url_of(process)
+        assert process.stderr is not None
+        async with asyncio.timeout(LIMIT), httpx2.AsyncClient(base_url=url) as http:
+            await database.run("UPDATE schema_version SET version = version + 1")
+            os.kill(await a_worker_of(process.pid), signal.SIGKILL)
+            for told in (b"newer Catena", b"is replaced", b"newer Catena"):
+                while told not in (line := await process.stderr.readline()):
+                    assert line
+            assert (await http.get("/responses")).status_code == 200
+            process.terminate()
+            await process.communicate()
+        assert process.returncode == 0
 
 
 async def a_worker_of(parent: int) -> int:

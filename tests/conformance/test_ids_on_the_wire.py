@@ -1,4 +1,4 @@
-"""Ids as clients see them (spec §2.2)."""
+"""Ids as clients see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items that clients send: which are taken, in what form they are listed again, what the model is given (§2.3)."""
+"""Items that clients send: which are taken, in what form they are listed again, what the model is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The response object: every key at every stage, defaults, what is repeated, how it ends (spec §2.1)."""
+"""The response object: every key at every stage, defaults, what is repeated, how it ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS = {
     *("text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "usage", "user"),
     *("frequency_penalty", "presence_penalty", "moderation", "access_programs"),
 }
-"""Every key of §2.1 but for those that the API leaves out where they say nothing."""
+"""Every key that the API names but for those that the API leaves out where they say nothing."""
 
 OPEN_RESPONSES_KEYS = {
     *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "model"),

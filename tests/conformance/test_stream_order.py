@@ -1,4 +1,4 @@
-"""Which events come, in which order, for every shape of output (spec §4.1, §4.2)."""
+"""Which events come, in which order, for every shape of output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statuses, headers and exceptions, as the official SDK meets them (spec §1, §10)."""
+"""Statuses, headers and exceptions, as the official SDK meets them."""
 
 from __future__ import annotations
 
@@ -138,6 +138,16 @@ async def test_a_model_is_required(server: RunningServer) -> None:
 
 
 # Models
+
+
+@pytest.mark.parametrize("path", ["qwen/qwen3:8b", "qwen%2Fqwen3%3A8b"])
+async def test_the_name_of_a_model_may_have_slashes_in_it(server: RunningServer, path: str) -> None:
+    reply = await server.http.get(f"/models/{path}")
+    assert (reply.status_code, reply.json()["id"]) == (200, "qwen/qwen3:8b")
+    assert (await server.client.models.retrieve("qwen/qwen3:8b")).id == "qwen/qwen3:8b"
+    assert (await server.http.delete(f"/models/{path}")).status_code == 405
+    for nothing in ("/models/", "/models/qwen/", "/models/qwen//qwen3:8b"):
+        assert (await server.http.get(nothing)).status_code == 404
 
 
 @proves("1.4.14", "1.4.15.default", "1.4.14.delete")

@@ -8,19 +8,20 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from catena.config import load_config
+from catena.config import is_postgres, load_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 # What systemd.exec(5), systemd.service(5) and systemd.resource-control(5) know of what is used here.
 DIRECTIVES = {
-    "Unit": {"Description", "After", "Wants"},
+    "Unit": {"Description", "After", "Wants", "StartLimitIntervalSec"},
     "Service": {
-        *("Type", "Environment", "EnvironmentFile", "ExecStartPre", "ExecStart", "Restart"),
+        *("Type", "Environment", "EnvironmentFile", "ExecStartPre", "ExecStart", "Restart", "RestartSec"),
         *("TimeoutStartSec", "TimeoutStopSec", "LimitNOFILE", "DynamicUser", "StateDirectory"),
         *("StateDirectoryMode", "CacheDirectory", "UMask", "NoNewPrivileges", "ProtectSystem", "ProtectHome"),
         *("PrivateTmp", "PrivateDevices", "ProtectKernelTunables", "ProtectKernelModules"),
@@ -44,8 +45,8 @@ def unit() -> dict[str, list[tuple[str, str]]]:
     return sections
 
 
-def compose() -> Any:
-    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+def compose(name: str = "compose.yaml") -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text())
 
 
 def test_the_unit_has_only_what_systemd_knows() -> None:
@@ -97,6 +98,36 @@ def test_the_compose_file_has_what_its_parts_need() -> None:
     assert (
         int(re.sub(r"\D", "", service["stop_grace_period"])) > load_config(environment={}).server.stop_seconds
     )
+
+
+def test_the_unit_goes_on_trying_while_the_database_is_away() -> None:
+    """systemd gives up after five starts within ten seconds, unless it is told not to."""
+    told = dict(entry for section in unit().values() for entry in section)
+    assert (told["Restart"], told["StartLimitIntervalSec"]) == ("on-failure", "0")
+    assert int(told["RestartSec"]) > 0
+
+
+def test_the_compose_file_for_postgresql_migrates_the_database_that_it_serves() -> None:
+    told = compose("compose.postgres.yaml")
+    database, migrating, serving = (told["services"][name] for name in ("database", "migrate", "catena"))
+    assert told["services"].keys() - compose()["services"].keys() == {"database", "migrate"}
+    assert migrating["environment"] == serving["environment"]
+    assert migrating["build"] == compose()["services"]["catena"]["build"]
+    assert migrating["depends_on"] == {"database": {"condition": "service_healthy"}}
+    assert serving["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    url = urlsplit(serving["environment"]["CATENA_DATABASE"])
+    names = (database["environment"]["POSTGRES_USER"], f"/{database['environment']['POSTGRES_DB']}")
+    assert (url.scheme, url.username, url.hostname, url.path) == (
+        "postgresql",
+        names[0],
+        "database",
+        names[1],
+    )
+    assert [volume.split(":")[0] for volume in database["volumes"]] == list(told["volumes"])
+    config = load_config(
+        DEPLOY / "catena.toml", environment={"CATENA_API_KEY": "sk-one", **serving["environment"]}
+    )
+    assert is_postgres(config)
 
 
 def test_prometheus_is_told_where_the_metrics_are() -> None:

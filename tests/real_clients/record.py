@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from catena.config import Config
-from catena.server import HttpServer, bind
+from catena.http_server import HttpServer, bind
 from catena.upstream.chat import ChatUpstream
 from examples.clients.engine import running_engine
 from tests.real_clients.recording import FOLDER, Exchange, Outcome, Recording, save

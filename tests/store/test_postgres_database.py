@@ -106,7 +106,7 @@ async def test_writes_that_wait_fail_together_when_the_database_goes(
 async def test_a_database_that_is_not_there_is_told_at_once(postgres: TestDatabase) -> None:
     for url, why in (
         ("postgresql://postgres@127.0.0.1:1/x", "cannot be reached"),
-        (postgres.url.replace("/postgres?", "/nothing?"), "InvalidCatalogName"),
+        (postgres.url.replace("/postgres?", "/nothing?"), "no database of that name"),
         ("postgresql://[", "cannot be used"),
     ):
         with pytest.raises(StoreUnavailable, match=why):

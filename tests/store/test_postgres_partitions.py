@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace as changed
 
 from catena.errors import PreviousResponseNotFound, StoreUnavailable
-from catena.ids import DAY, RING
+from catena.ids import DAY, RING, new_tree
 from catena.store import Store, Turn
 from catena.store.housekeeping import Expiry, Whose
 from catena.store.moving import TreeCopy, TreeName
 from catena.store.postgres import Layout, PostgresStore, migrate, partitions, retiring
+from catena.store.postgres import store as store_module
+from catena.store.postgres.database import Session
+from catena.store.postgres.naming import Naming
 from catena.store.postgres.partitions import Busy
-from catena.store.postgres.periods import TREE_TABLES, period_called
+from catena.store.postgres.periods import TREE_TABLES, day_of, period_called, whole_days
 from catena.store.postgres.retiring import Retiring, Sweep
-from catena.store.postgres.statements import Q
+from catena.store.postgres.statements import Q, Statement
 from catena.store.rows import key_of
 from tests.postgres import TestDatabase, looked_back
 from tests.store.contract import Chains, Deletion, Logs, Payloads, Reopen, Retention
@@ -37,6 +43,12 @@ LIMIT = 60
 DAILY = Layout(days=1)
 TODAY = DAILY.period_of(NOW)
 IMAGE = "data:image/png;base64," + "A" * 4000
+
+
+@pytest.fixture(autouse=True)
+def at_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The days of these tests have statements of their own."""
+    monkeypatch.setattr(store_module, "Naming", partial(Naming, clock=lambda: NOW + 7 * DAY))
 
 
 @pytest.fixture
@@ -226,6 +238,139 @@ async def test_each_hot_statement_stays_in_the_partition_of_its_day(
         await store.close()
 
 
+def test_statements_about_one_tree_name_its_period_for_some_periods() -> None:
+    time = [NOW]
+    naming = Naming(Layout(days=7), clock=lambda: time[0])
+    week = Layout(days=7).period_of(NOW)
+
+    def named(name: str, day: int) -> str:
+        tree = bytes.fromhex(new_tree((week.day + day) * DAY))
+        return naming.named(Q[name], {"tree": tree}).sql
+
+    plain = Q["load_chain"].sql
+    assert named("load_chain", 0) is named("load_chain", 6)
+    assert named("load_chain", 0).count(week.bounds[0]) == plain.count("tree = $")
+    assert named("load_chain", -1) not in (plain, named("load_chain", 0))
+    assert named("load_chain", 7) == named("load_chain", -1000) == plain
+    assert named("unsealed_turns", 0) == Q["unsealed_turns"].sql  # which goes on from there
+    time[0] = week.end
+    assert named("load_chain", 7) == plain  # its tables have just begun to grow
+    time[0] += 600
+    assert named("load_chain", 7) != plain
+    assert named("load_chain", 0) != plain
+
+
+@pytest.mark.parametrize("before", [0, 1, 4095, 4096])
+def test_a_key_is_in_the_days_that_it_begins_with(before: int) -> None:
+    tree = bytes.fromhex(new_tree(NOW - before * DAY))
+    assert day_of(tree) == (NOW // DAY - before) % RING
+    assert day_of(tree) in DAILY.period_of(NOW - before * DAY).keys
+    first, last = whole_days([tree])
+    assert first <= tree <= last
+    assert day_of(first) == day_of(last) == day_of(tree)
+
+
+@pytest.mark.usefixtures("few_days")
+@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
+async def test_a_plan_for_a_named_period_has_no_other_partition_in_it(
+    postgres: TestDatabase, plans: str
+) -> None:
+    async with postgres.another("named") as database:
+        await migrate(database.settings, DAILY)
+        store = await PostgresStore.open(database.settings)
+        await store.sweep([], now=NOW)
+        turn = a_turn(input=items({"id": "own", "image_url": IMAGE}), foreign_ids=["own"])
+        await store.begin(turn, owner="me", lease=100)
+        values = await values_for(store, turn)
+        naming = Naming(DAILY, clock=lambda: NOW)
+        connection = await asyncpg.connect(database.url)
+        await connection.execute(f"SET plan_cache_mode = {plans}")
+        for name in HOT:
+            if "tree = ANY" in Q[name].sql or (plans == "force_generic_plan" and "trees" in Q[name].names):
+                continue  # planned each time, and a sweep's
+            which = values if "tree" in Q[name].names else values | {"tree": None}
+            held = await locked(connection, naming.named(Q[name], which), values)
+            days = {match[1] for each in held if (match := re.search(r"_(\d{8}|rest)", each))}
+            assert days == {TODAY.name}, name
+        await connection.close()
+        await store.close()
+
+
+async def locked(connection: Any, statement: Statement, values: dict[str, Any]) -> set[str]:
+    """What is held by who carries out a statement: all tables and indexes that its plan has in it."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.fetch(statement.sql, *statement.arguments(values))
+        rows = await connection.fetch(
+            "SELECT relation::regclass::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"
+        )
+    finally:
+        await transaction.rollback()
+    return {row[0] for row in rows}
+
+
+@pytest.fixture
+async def single(database: TestDatabase) -> AsyncIterator[PostgresStore]:
+    """On one connection, which keeps what is prepared on it."""
+    store = await PostgresStore.open(changed(database.settings, connections=1))
+    await store.sweep([], now=NOW)
+    yield store
+    await store.close()
+
+
+PREPARED = Statement(
+    "SELECT statement, generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%tree%'",
+    [],
+)
+
+
+async def kept(store: PostgresStore) -> set[str]:
+    """The statements whose plans are kept."""
+    rows = await store._database.fetch(PREPARED, {})
+    return {row["statement"] for row in rows if row["generic_plans"]}
+
+
+async def grown(store: PostgresStore, root: Turn) -> Turn:
+    """The end of a chain that was read and continued, so often that plans are kept."""
+    tip = root
+    for _ in range(12):
+        tip = a_turn(tip)
+        await store.finish(tip)
+        await store.load_chain("default", tip.id)
+    return tip
+
+
+@pytest.mark.skipif("CATENA_TEST_PGBOUNCER" in os.environ, reason="behind a pooler nothing is prepared")
+async def test_plans_for_trees_of_these_days_are_kept_and_outlive_their_partition(
+    database: TestDatabase, single: PostgresStore, other: PostgresStore, new_tables: None
+) -> None:
+    for day in range(2):
+        await a_day(single, 40, NOW + day * DAY)
+    await database.run("ANALYZE")
+    root = a_turn()
+    await single.finish(root)
+    tip = await grown(single, root)
+    naming = Naming(DAILY, clock=lambda: NOW)
+    values = {"tree": bytes.fromhex(root.tree)}
+    assert {naming.named(Q[name], values).sql for name in ("finish", "load_chain")} <= await kept(single)
+    late = a_turn(tip, created_at=NOW + 5 * DAY)
+    await single.finish(late)
+    await other.sweep(after(1), now=NOW)  # it stays, in a new table
+    assert len(await homes(database, tip)) == 1
+    after_that = a_turn(late, created_at=NOW + 5 * DAY)
+    await single.finish(after_that)
+    assert len(await single.load_chain("default", after_that.id)) == 15
+    await other.sweep(after(30), now=NOW)
+    assert await single.load("default", tip.id) is None
+    with pytest.raises(PreviousResponseNotFound):
+        await single.finish(a_turn(after_that))
+    again = a_turn()  # of a day that has no partition any more
+    await single.finish(again)
+    assert await single.load("default", again.id) == again
+    assert await homes(database, again) == {"turns_rest"}
+
+
 # Dropped
 
 
@@ -268,12 +413,12 @@ def after(days: int) -> list[Expiry]:
     return [Expiry(older_than=TODAY.end + (days - 1) * DAY)]
 
 
-async def a_day(store: PostgresStore, count: int = 20) -> list[Turn]:
+async def a_day(store: PostgresStore, count: int = 20, created_at: int = NOW) -> list[Turn]:
     """Trees of two turns with all that a turn can have."""
     stored: list[Turn] = []
     for number in range(count):
         image = items({"id": f"own{number}", "image_url": IMAGE}, message("msg_1", f"said{number} always"))
-        root = a_turn(input=image, foreign_ids=[f"own{number}"])
+        root = a_turn(input=image, foreign_ids=[f"own{number}"], created_at=created_at)
         stored += [root, a_turn(root)]
         for turn in stored[-2:]:
             await store.finish(turn)
@@ -586,6 +731,31 @@ async def scans(session: Any) -> dict[str, int]:
         "WHERE relkind IN ('r', 'i')"
     )
     return {row["name"]: row["count"] for row in rows}
+
+
+async def test_partitions_are_replaced_one_after_another_and_who_waits_holds_no_table(
+    database: TestDatabase, one: PostgresStore, other: PostgresStore
+) -> None:
+    """Else two servers would keep each other from the tables that each has to have alone, and all requests wait."""
+    turns = await a_day(one, 3)
+    sweeping: list[asyncio.Task[int]] = []
+
+    async def replacing(session: Session) -> None:
+        await session.fetch(Q["await_name"], {"kind": "replace"})
+        sweeping.append(asyncio.create_task(one.sweep(after(1), now=NOW)))
+        waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not (rows := await database.run(waiting)):
+            assert not sweeping[0].done()
+        held = await database.run(
+            "SELECT 1 FROM pg_locks WHERE pid = $1 AND relation = ANY($2::regclass[])",
+            rows[0]["pid"],
+            [*TREE_TABLES, *(f"{table}_rest" for table in TREE_TABLES)],
+        )
+        assert held == []
+
+    async with asyncio.timeout(LIMIT):
+        await other._database.transaction(replacing)
+        assert await sweeping[0] == len(turns)
 
 
 async def test_servers_that_sweep_at_the_same_time_remove_each_tree_once(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import sys
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,6 +18,7 @@ import pytest
 from catena.errors import StoreUnavailable
 from catena.store import Turn
 from catena.store.postgres import PostgresStore, migrate
+from catena.store.postgres.rows import those
 from catena.store.postgres.statements import Q
 from catena.store.rows import key_of
 from catena.store.sql import load_migrations
@@ -111,6 +116,27 @@ def spread(schema: str) -> str:
         schema, count = made.subn(rf"\1 PARTITION BY HASH (tree);{parts}", schema)
         assert count == 1
     return schema
+
+
+async def test_the_script_that_spreads_a_new_database_makes_the_tables_of_this_version(
+    postgres: TestDatabase,
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        Path(__file__).parents[2] / "deploy" / "shards.sh",
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    made, _ = await process.communicate()
+    parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass($1)"
+    async with postgres.another("script") as database:
+        await run_script(database, made.decode())
+        assert await migrate(database.settings) == (NEWEST, NEWEST)
+        for table in SPREAD:
+            assert (await database.run(parts, table))[0][0] == PARTS
+        store = await PostgresStore.open(database.settings)
+        await store.finish(turn := a_turn())
+        assert await store.load("default", turn.id) == turn
+        await store.close()
 
 
 HOT = (
@@ -238,7 +264,7 @@ async def values_for(store: PostgresStore, turn: Turn) -> dict[str, Any]:
     tree, rest = key_of(turn.id) or (b"", b"")
     begun = await store._turns.begun(replace(turn, conversation=None))
     more = {"batch": 0, "chunks": b"more", "notify_at": 1.0, "event_type": "response.completed", "lease": 1.0}
-    many = {"trees": [tree], "ids": [rest], "owner": "me", "but": [], "most": None}
+    many = {**those([(tree, rest)]), "owner": "me", "but": [], "most": None}
     terms: dict[str, Any] = {"projects": [], "befores": [], "before": ""}
     return {**begun, **more, **many, **terms, "request": b"", "conversation": None}
 

@@ -10,11 +10,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from catena.ids import TurnIds, new_tree
 from catena.store import Turn
 from catena.store.sqlite import SqliteStore
-from catena.wire.response import Response, Usage, stored_fields
-from tests.store.turns import NOW, a_turn, items, message, replace
+from tests.store.turns import NOW, a_turn, items, replace, usual_turn
 
 JOURNAL = 170
 """Bytes that tell how such an answer was streamed, in deltas of four characters (see `journal`)."""
@@ -43,32 +41,15 @@ def prose(length: int) -> str:
     return "".join(random.choices(LETTERS, k=length))
 
 
-def usual_turn(number: int, parent: Turn | None, kind: Kind) -> Turn:
-    """What a server stores of one question and its answer."""
+def turn_of(kind: Kind, number: int, parent: Turn | None) -> Turn:
+    """The turn of a chain that has this number, told as its kind is."""
     asked, answered = kind.sizes(number)
-    created_at = NOW + 7 * number
-    ids = TurnIds.new(parent.tree if parent else new_tree(created_at), created_at)
-    given = message(ids.item("msg_"), prose(asked))
-    answer = message(ids.item("msg_"), prose(answered), "assistant")
-    response = Response(
-        id=ids.turn("resp_"),
-        created_at=created_at,
-        status="completed",
-        model="gpt-4o-mini",
-        completed_at=created_at + 5,
-        usage=Usage(input_tokens=150 * number + 60, output_tokens=180, total_tokens=150 * number + 240),
-    )
-    return Turn(
-        project="default",
-        id=response.id,
-        tree=ids.tree,
-        parent=parent.id if parent else None,
-        status=response.status,
-        model=response.model,
-        created_at=created_at,
-        input=items(given),
-        output=items(answer),
-        fields=stored_fields(response),
+    return usual_turn(
+        number,
+        parent,
+        asked=prose(asked),
+        answered=prose(answered),
+        created_at=NOW + 7 * number,
         cuts=random.randbytes(JOURNAL) if kind.streamed else b"",
     )
 
@@ -83,7 +64,7 @@ async def bytes_on_disk(folder: Path, depth: int, kind: Kind, *, begun: bool = F
     store = await SqliteStore.open(folder / "catena.sqlite3")
     turn = None
     for number in range(depth):
-        turn = usual_turn(number, turn, kind)
+        turn = turn_of(kind, number, turn)
         if begun:
             await store.begin(replace(turn, status="in_progress", output=b"[]", fields=b"{}", cuts=b""))
         await store.finish(turn)

@@ -9,6 +9,7 @@ import msgspec
 
 from catena.ids import TurnIds, new_tree
 from catena.store import Turn
+from catena.wire.response import Response, Usage, stored_fields
 
 NOW = 1_760_000_000
 
@@ -38,6 +39,34 @@ def a_turn(parent: Turn | None = None, text: str = "hello", **changes: Any) -> T
         cuts=b"\x01\x02\x03",
     )
     return replace(turn, **changes)
+
+
+def usual_turn(
+    number: int, parent: Turn | None, *, asked: str, answered: str, created_at: int, cuts: bytes = b""
+) -> Turn:
+    """What a server stores of one question and its answer, after so many others."""
+    ids = TurnIds.new(parent.tree if parent else new_tree(created_at), created_at)
+    response = Response(
+        id=ids.turn("resp_"),
+        created_at=created_at,
+        status="completed",
+        model="gpt-4o-mini",
+        completed_at=created_at + 5,
+        usage=Usage(input_tokens=150 * number + 60, output_tokens=180, total_tokens=150 * number + 240),
+    )
+    return Turn(
+        project="default",
+        id=response.id,
+        tree=ids.tree,
+        parent=parent.id if parent else None,
+        status=response.status,
+        model=response.model,
+        created_at=created_at,
+        input=items(message(ids.item("msg_"), asked)),
+        output=items(message(ids.item("msg_"), answered, "assistant")),
+        fields=stored_fields(response),
+        cuts=cuts,
+    )
 
 
 def running(parent: Turn | None = None, **changes: Any) -> Turn:

@@ -1,4 +1,4 @@
-"""What the API says when calls and outputs do not match (spec §3.4)."""
+"""What the API says when calls and outputs do not match."""
 
 from typing import Any
 
@@ -89,6 +89,11 @@ def test_orphans_go_with_a_deleted_neighbour() -> None:
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
     kept = without_orphans(NOTHING_OPEN, [USER, reasoning, call("call_1")], answered={"call_1"})
     assert kept == [USER]
+
+
+def test_an_output_that_answers_no_call_outlives_its_deleted_neighbours() -> None:
+    notice = {"type": "function_call_output", "name": "f", "output": "1"}
+    assert without_orphans(NOTHING_OPEN, [notice, USER], answered=()) == [notice, USER]
 
 
 def test_an_output_from_a_chat_message_takes_the_kind_of_its_call() -> None:

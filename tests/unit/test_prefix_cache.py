@@ -47,6 +47,22 @@ def test_the_least_recently_used_tree_goes_first_and_all_bytes_come_back() -> No
     assert cache.bytes == 0
 
 
+def test_a_new_turn_does_not_bring_back_what_was_deleted_while_it_was_made() -> None:
+    cache = PrefixCache(100_000)
+    root = link("a" * 16, 1)
+    cache.put("p", "a" * 16, "chat", root)
+    cache.forget("p", "a" * 16)
+    cache.grow("p", "a" * 16, "chat", link("a" * 16, 2, root))
+    assert not cache.has("p", "a" * 16)
+    assert cache.bytes == 0
+    again = link("a" * 16, 1)
+    cache.put("p", "a" * 16, "chat", again)
+    cache.grow("p", "a" * 16, "chat", link("a" * 16, 2, root))
+    assert cache.bytes == again.size
+    cache.grow("p", "a" * 16, "chat", link("a" * 16, 2, again))
+    assert cache.bytes == 2 * again.size
+
+
 def test_a_tree_that_is_too_large_is_not_kept() -> None:
     cache = PrefixCache(100)
     cache.put("p", "a" * 16, "chat", link("a" * 16, 1))

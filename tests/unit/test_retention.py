@@ -1,7 +1,10 @@
+import asyncio
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
+from catena import retention as retention_module
 from catena.history import History
 from catena.ids import TurnIds, new_tree
 from catena.prefix import PrefixCache
@@ -10,6 +13,7 @@ from catena.store import StoredFile, Turn
 from catena.store.files import new_blob
 from catena.store.sqlite import SqliteStore
 from tests.conformance.proves import proves
+from tests.running import LIMIT
 
 DAY = 86_400
 
@@ -82,4 +86,30 @@ async def test_who_keeps_turns_longer_than_there_has_been_time_keeps_all(tmp_pat
     term = Term(days=100_000, by_project={"p": 1_000_000})
     retention = Retention(store, History(store, PrefixCache(1000)), term=term, clock=lambda: 40.0 * DAY)
     assert await retention.sweep() == await retention.due() == Removed()
+    await store.close()
+
+
+async def test_a_sweep_that_fails_by_a_fault_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await SqliteStore.open(tmp_path / "catena.sqlite3")
+    swept = asyncio.Event()
+    faults = [ValueError()]
+
+    async def sweep(*_: object, **__: object) -> int:
+        if faults:
+            raise faults.pop()
+        swept.set()
+        return 0
+
+    monkeypatch.setattr(retention_module, "_EVERY", 0.0)
+    monkeypatch.setattr(store, "sweep", sweep)
+    retention = Retention(
+        store, History(store, PrefixCache(1000)), term=Term(days=1), clock=lambda: 40.0 * DAY
+    )
+    await retention.start()
+    async with asyncio.timeout(LIMIT):
+        await swept.wait()
+    await retention.stop()
+    assert "by a fault of this server" in caplog.text
     await store.close()

@@ -1,4 +1,4 @@
-"""The tools that may be offered, how one is chosen, and how a response repeats them (spec §2.1.19, §9)."""
+"""The tools that may be offered, how one is chosen, and how a response repeats them."""
 
 from __future__ import annotations
 
@@ -196,6 +196,26 @@ def test_a_choice_is_a_mode_or_names_a_tool(choice: str | dict[str, Any]) -> Non
         ({"type": "mcp"}, "tool_choice.server_label", "missing_required_parameter"),
         ({"type": "allowed_tools", "tools": []}, "tool_choice.mode", "missing_required_parameter"),
         ({"type": "shell", "x": 1}, "tool_choice.x", "unknown_parameter"),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [FUNCTION, {}]},
+            "tool_choice.tools[1].type",
+            "missing_required_parameter",
+        ),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function"}]},
+            "tool_choice.tools[0].name",
+            "missing_required_parameter",
+        ),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": []}]},
+            "tool_choice.tools[0].type",
+            "invalid_type",
+        ),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "name": "n"}]},
+            "tool_choice.tools[0].server_label",
+            "missing_required_parameter",
+        ),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused(choice: dict[str, Any], param: str, code: str) -> None:
@@ -227,6 +247,8 @@ OFFERED: list[Tool] = [
         {"type": "web_search"},
         {"type": "computer_use"},
         {"type": "allowed_tools", "mode": "auto", "tools": []},
+        {"type": "allowed_tools", "mode": "auto", "tools": [{**FUNCTION, "description": "in full"}]},
+        {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "namespace", "name": "n"}]},
     ],
 )
 def test_a_tool_that_is_offered_may_be_chosen(choice: str | dict[str, Any]) -> None:
@@ -242,6 +264,11 @@ def test_a_tool_that_is_offered_may_be_chosen(choice: str | dict[str, Any]) -> N
         ({"type": "mcp", "server_label": "other"}, OFFERED, "other"),
         ({"type": "image_generation"}, OFFERED, "image_generation"),
         ({"type": "function", "name": "f"}, [], "function"),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [FUNCTION, {"type": "function", "name": "g"}]},
+            OFFERED,
+            "g",
+        ),
     ],
 )
 def test_a_tool_that_is_not_offered_may_not_be_chosen(

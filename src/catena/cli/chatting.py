@@ -12,8 +12,9 @@ import typer
 from catena.cli.chat_history import history_path, remember, remembered
 from catena.cli.entries import about, ago, show_tree, summary, tokens
 from catena.cli.harmless import as_json, clean, said
-from catena.cli.looking import Json, complete_id
+from catena.cli.looking import complete_id
 from catena.cli.messages import lines_of
+from catena.cli.options import AsJson
 from catena.cli.remote import DEFAULT_URL, Refused, Remote, Unreachable, Url, asked_of, named
 from catena.cli.talk import Answer, Talk
 from catena.cli.terminal import console, errors, stop
@@ -50,7 +51,7 @@ def chat(
         str | None, typer.Option("--model", help="By default that of --from, or the server's first.")
     ] = None,
     instructions: Annotated[str | None, typer.Option(help="What every answer is told to heed.")] = None,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Talk to a model; the server remembers. In a talk, /help lists what else there is."""

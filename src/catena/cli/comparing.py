@@ -12,8 +12,9 @@ from rich.text import Text
 
 from catena.cli.entries import about, tokens
 from catena.cli.harmless import as_json, one_line, said
-from catena.cli.looking import Id, Json
+from catena.cli.looking import Id
 from catena.cli.messages import lines_of
+from catena.cli.options import AsJson
 from catena.cli.remote import DEFAULT_URL, Remote, Url, asked_of, named
 from catena.cli.replies import Entry
 from catena.cli.terminal import console
@@ -26,7 +27,7 @@ def diff(
     first: Id,
     second: Annotated[str, typer.Argument(metavar="ID", help="The other response.")],
     *,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show two branches side by side, from their common ancestor on."""

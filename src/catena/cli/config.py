@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.markup import escape
 
+from catena.cli.harmless import as_json
+from catena.cli.options import AsJson, ConfigFile
 from catena.cli.terminal import console, loaded, stop, strays_in
 from catena.config import SHORT_NAMES, Loaded, masked, variable_of
 from catena.config.problems import Place, spoken
@@ -17,11 +18,9 @@ __all__ = ["app"]
 
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
-_File = Annotated[Path | None, typer.Option("--config", help="A settings file; by default ./catena.toml.")]
-
 
 @app.command()
-def check(*, config: _File = None) -> None:
+def check(*, config: ConfigFile = None) -> None:
     """Say whether the server would start with these settings; exit with 1 if not."""
     found = loaded(config)
     strays = strays_in(found.config)
@@ -34,14 +33,14 @@ def check(*, config: _File = None) -> None:
 @app.command()
 def show(
     *,
-    config: _File = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config: ConfigFile = None,
+    json: AsJson = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not the default.")] = False,
 ) -> None:
     """Show every setting in force and where it was set. Secrets are masked."""
     rows = [row for row in _rows(loaded(config)) if not changed or row["source"] != "default"]
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        typer.echo(as_json(rows))
         return
     table = ""
     for row in rows:

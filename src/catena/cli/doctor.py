@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
-from typing import Annotated
 
-import msgspec
 import typer
 from rich.markup import escape
 
-from catena.cli.terminal import console, settings
+from catena.cli.harmless import as_json
+from catena.cli.options import AsJson, ConfigFile
+from catena.cli.serve import settings_to_serve
+from catena.cli.terminal import console
 
 __all__ = ["doctor"]
 
@@ -20,18 +20,16 @@ _MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "failure":
 
 def doctor(
     *,
-    config: Annotated[
-        Path | None, typer.Option(help="A settings file; by default ./catena.toml if there is one.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config: ConfigFile = None,
+    json: AsJson = False,
 ) -> None:
     """Look at the store, the engines and the machine; exit with 1 if the server would not work."""
     from catena.doctor import examine  # imports the world: only when it is needed
 
     logging.getLogger("catena").setLevel(logging.CRITICAL)  # the findings say it in better words
-    findings = asyncio.run(examine(settings(config)))
+    findings = asyncio.run(examine(settings_to_serve(config, {})))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        typer.echo(as_json(findings))
     else:
         for finding in findings:
             console.print(

@@ -6,8 +6,8 @@ import asyncio
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from catena.cli.registry import ConfigFile, Database
-from catena.cli.terminal import console, errors, settings, stop
+from catena.cli.options import Where, grouped
+from catena.cli.terminal import console, errors, stop
 from catena.config import Config, ConfigError, encryption_key_path
 from catena.errors import CatenaError
 from catena.store.resealing import Resealing
@@ -16,13 +16,13 @@ from catena.stores import open_store
 __all__ = ["encrypt"]
 
 
-def encrypt(*, database: Database = None, config: ConfigFile = None) -> None:
+@grouped
+def encrypt(where: Where) -> None:
     """Encrypt what is stored already with the newest key of `store.encryption_key_file`; it can be interrupted.
 
     A SQLite file needs its server stopped, PostgreSQL does not.
     """
-    # Nobody is answered here: what a server would refuse without a key is no matter.
-    found = settings(config, {("store", "database"): database, ("keys", "required"): True})
+    found = where.settings()
     key_file = encryption_key_path(found)
     if key_file is None:
         stop("Nothing to encrypt with. Set store.encryption_key_file, and see docs/encryption.md.")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from catena.cli.harmless import as_json, one_line
-from catena.cli.looking import Json
+from catena.cli.options import AsJson
 from catena.cli.remote import DEFAULT_URL, Url, asked_of
 from catena.cli.replies import Forgotten
 from catena.cli.terminal import console, stop
@@ -27,7 +27,7 @@ def forget(
     ],
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")] = False,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Remove all that belongs to one end user, at once and for good; needs a key with the scope admin."""

@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
-import msgspec
 import typer
 
-from catena.cli.moving import Database
-from catena.cli.terminal import console, settings
+from catena.cli.harmless import as_json
+from catena.cli.options import AsJson, Where, grouped
+from catena.cli.terminal import console
 from catena.config import Config, is_postgres
 
 __all__ = ["gc"]
 
 
+@grouped
 def gc(
     *,
-    database: Database = None,
+    where: Where,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; count the turns and ids that are due.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Remove what has had its time, as a running server does by itself every hour."""
-    from catena.cli import removal
+    from catena.cli import house
 
-    config = settings(flags={("store", "database"): database})
+    config = where.settings()
     if not is_postgres(config):
-        removal.existing_path(config)
-    removal.run(_sweep(config, dry_run=dry_run, as_json=as_json))
+        house.existing_path(config)
+    house.run(_sweep(config, dry_run=dry_run, json=json))
 
 
-async def _sweep(config: Config, *, dry_run: bool, as_json: bool) -> None:
-    from catena.cli import removal
-    from catena.history import History
-    from catena.prefix import PrefixCache
-    from catena.retention import Retention
-    from catena.server import retention_term
+async def _sweep(config: Config, *, dry_run: bool, json: bool) -> None:
+    from catena.cli import house
 
-    async with (removal.snapshot if dry_run else removal.house)(config) as store:
-        history = History(store, PrefixCache(0))
-        retention = Retention(store, history, term=retention_term(config), clock=time.time)
+    async with (house.snapshot if dry_run else house.opened)(config) as store:
+        retention = house.retention_of(store, config)
         counts = await (retention.due() if dry_run else retention.sweep())
-    if as_json:
-        console.out(msgspec.json.encode(counts).decode())
+    if json:
+        typer.echo(as_json(counts))
         return
     if dry_run:
         console.print(

@@ -11,20 +11,9 @@ from rich.markup import escape
 
 from catena.access import DEFAULT_PROJECT, Key
 from catena.access.scopes import SCOPES, USUAL
-from catena.cli.registry import (
-    AsJson,
-    Concurrent,
-    ConfigFile,
-    Database,
-    Rpm,
-    Tpm,
-    day,
-    limits_of,
-    rows,
-    seconds_of,
-    show_json,
-    with_registry,
-)
+from catena.cli.harmless import as_json
+from catena.cli.options import AsJson, Where, grouped
+from catena.cli.registry import KeyLimits, day, rows, seconds_of, with_registry
 from catena.cli.terminal import console, errors
 
 __all__ = ["app"]
@@ -35,47 +24,46 @@ KeyId = Annotated[str, typer.Argument(help="The id of the key, as `catena keys l
 
 
 @app.command()
+@grouped
 def create(
+    *,
     project: Annotated[str, typer.Option(help="The project that it opens.")] = DEFAULT_PROJECT,
     name: Annotated[str, typer.Option(help="What it is for, for whoever reads the list.")] = "",
     scope: Annotated[
         list[str] | None, typer.Option(help=f"What it may do, once for each: {', '.join(SCOPES)}.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When it expires: 90d, 12h, 30m.")] = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    concurrent: Concurrent = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    database: Database = None,
+    given: KeyLimits,
+    json: AsJson = False,
+    where: Where,
 ) -> None:
     """Make a key, and show it: this once."""
     expires_at = int(time.time()) + seconds_of(expires) if expires is not None else None
     made = with_registry(
+        where,
         lambda registry: registry.create_key(
             project,
             name=name,
             scopes=tuple(scope or USUAL),
             expires_at=expires_at,
-            limits=limits_of(rpm, tpm, concurrent),
+            limits=given.limits,
         ),
-        config,
-        database,
     )
-    _show_new(*made, as_json)
+    _show_new(*made, json)
 
 
 @app.command("list")
+@grouped
 def list_all(
+    *,
     project: Annotated[str | None, typer.Option(help="Only those of this project.")] = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    database: Database = None,
+    json: AsJson = False,
+    where: Where,
 ) -> None:
     """Show all keys, without what opens."""
-    keys = with_registry(lambda registry: registry.keys(project), config, database)
-    if as_json:
-        show_json([_shape(key) for key in keys])
+    keys = with_registry(where, lambda registry: registry.keys(project))
+    if json:
+        typer.echo(as_json([_shape(key) for key in keys]))
         return
     if not keys:
         errors.print("No keys yet. The first one closes the server to everybody without: catena keys create")
@@ -98,34 +86,34 @@ def list_all(
 
 
 @app.command()
-def revoke(
-    key_id: KeyId, as_json: AsJson = False, config: ConfigFile = None, database: Database = None
-) -> None:
+@grouped
+def revoke(key_id: KeyId, *, json: AsJson = False, where: Where) -> None:
     """Have a key open nothing any more, on any server, within seconds."""
-    key = with_registry(lambda registry: registry.revoke_key(key_id), config, database)
-    if as_json:
-        show_json(_shape(key))
+    key = with_registry(where, lambda registry: registry.revoke_key(key_id))
+    if json:
+        typer.echo(as_json(_shape(key)))
         return
     console.print(f"[bold]{key.id}[/] revoked {day(key.revoked_at)}")
 
 
 @app.command()
+@grouped
 def rotate(
     key_id: KeyId,
+    *,
     grace: Annotated[str, typer.Option(help="How long the old one goes on: 24h, 30m, 0s.")] = "0s",
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    database: Database = None,
+    json: AsJson = False,
+    where: Where,
 ) -> None:
     """Make a new key that may do the same, show it once, and let the old one end."""
     seconds = seconds_of(grace)
-    made = with_registry(lambda registry: registry.rotate_key(key_id, grace=seconds), config, database)
-    _show_new(*made, as_json)
+    made = with_registry(where, lambda registry: registry.rotate_key(key_id, grace=seconds))
+    _show_new(*made, json)
 
 
-def _show_new(key: Key, secret: str, as_json: bool) -> None:
-    if as_json:
-        show_json({**_shape(key), "key": secret})
+def _show_new(key: Key, secret: str, json: bool) -> None:
+    if json:
+        typer.echo(as_json({**_shape(key), "key": secret}))
         return
     console.print(secret, soft_wrap=True, markup=False)
     about = f"{key.id}, for the project {key.project}"

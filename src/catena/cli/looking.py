@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -13,11 +14,12 @@ import typer
 from catena.cli.entries import about, ago, line_of, list_of, show_tree, tokens
 from catena.cli.harmless import as_json, one_line, said
 from catena.cli.messages import Line, lines_of, messages_of
+from catena.cli.options import AsJson, grouped
 from catena.cli.remote import DEFAULT_URL, Refused, Remote, Unreachable, Url, asked_of, named
 from catena.cli.replies import Context, Entry
 from catena.cli.terminal import console, stop
 
-__all__ = ["Id", "Json", "ls", "search", "show", "tree"]
+__all__ = ["Id", "ls", "search", "show", "tree"]
 
 
 def complete_id(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -39,60 +41,61 @@ Id = Annotated[
         autocompletion=complete_id,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")]
-_Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
-_Model = Annotated[str | None, typer.Option(help="Only of this model.")]
-_Pairs = Annotated[
-    list[str] | None, typer.Option("--metadata", "-m", metavar="KEY=VALUE", help="Only with this metadata.")
-]
-_Since = Annotated[
-    datetime | None, typer.Option(help="Only since this time (UTC): 2026-11-20, 2026-11-20T18:30.")
-]
-_Turns = Annotated[bool, typer.Option("--turns", help="Single turns instead of whole trees.")]
 
 
+@dataclass(frozen=True)
+class Narrowed:
+    """Which of all that is stored is to be listed, and how much of it."""
+
+    turns: Annotated[bool, typer.Option("--turns", help="Single turns instead of whole trees.")] = False
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20
+    model: Annotated[str | None, typer.Option(help="Only of this model.")] = None
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--metadata", "-m", metavar="KEY=VALUE", help="Only with this metadata."),
+    ] = None
+    since: Annotated[
+        datetime | None, typer.Option(help="Only since this time (UTC): 2026-11-20, 2026-11-20T18:30.")
+    ] = None
+
+    def listed(self, remote: Remote, **wanted: str | None) -> Sequence[Entry]:
+        """What the server has of that, and of what is wanted besides."""
+        return remote.listed(
+            self.limit,
+            roots=None if self.turns else "true",
+            created_after=int(self.since.replace(tzinfo=UTC).timestamp()) - 1 if self.since else None,
+            model=self.model,
+            **_pairs(self.metadata),
+            **wanted,
+        )
+
+
+@grouped
 def ls(
     *,
-    turns: _Turns = False,
-    limit: _Limit = 20,
-    model: _Model = None,
+    which: Narrowed,
     status: Annotated[str | None, typer.Option(help="Only with this status, for instance failed.")] = None,
     conversation: Annotated[str | None, typer.Option(help="Only in this conversation.", metavar="ID")] = None,
-    metadata: _Pairs = None,
-    since: _Since = None,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """List what is stored: trees, the one that was active last first, or turns."""
-    wanted = {"model": model, "status": status, "conversation": conversation, **_pairs(metadata)}
     with asked_of(url) as remote:
-        _show_list(_listed(remote, limit, turns=turns, since=since, **wanted), json=json)
+        _show_list(which.listed(remote, status=status, conversation=conversation), json=json)
 
 
+@grouped
 def search(
     words: Annotated[list[str], typer.Argument(help='What to look for: words, "a phrase", begin*.')],
     *,
-    turns: _Turns = False,
-    limit: _Limit = 20,
-    model: _Model = None,
-    metadata: _Pairs = None,
-    since: _Since = None,
-    json: Json = False,
+    which: Narrowed,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Find turns in which all these words were said."""
     query = " ".join(f'"{word}"' if " " in word else word for word in words)
     with asked_of(url) as remote:
-        found = _listed(remote, limit, turns=turns, since=since, q=query, model=model, **_pairs(metadata))
-        _show_list(found, json=json)
-
-
-def _listed(
-    remote: Remote, limit: int, *, turns: bool, since: datetime | None, **wanted: Any
-) -> Sequence[Entry]:
-    after = int(since.replace(tzinfo=UTC).timestamp()) - 1 if since is not None else None
-    roots = None if turns else "true"
-    return remote.listed(limit, roots=roots, created_after=after, **wanted)
+        _show_list(which.listed(remote, q=query), json=json)
 
 
 def _pairs(metadata: Sequence[str] | None) -> dict[str, str]:
@@ -115,7 +118,7 @@ def _show_list(entries: Sequence[Entry], *, json: bool) -> None:
             typer.echo(line_of(entry))
 
 
-def tree(response_id: Id, *, json: Json = False, url: Url = DEFAULT_URL) -> None:
+def tree(response_id: Id, *, json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     """Show the tree that a response is in, with its branches."""
     with asked_of(url) as remote:
         response_id = named(remote, response_id)
@@ -132,7 +135,7 @@ def show(
     context: Annotated[
         bool, typer.Option("--context", help="Everything that the model saw, as it was sent.")
     ] = False,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show a response: what was asked and answered, or with --context all that the model saw."""

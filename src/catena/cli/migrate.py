@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from catena.cli.registry import ConfigFile, Database
-from catena.cli.terminal import console, settings, stop
+from catena.cli.options import Where, grouped
+from catena.cli.terminal import console, stop
 from catena.config import ConfigError, is_postgres
 from catena.errors import CatenaError
 from catena.stores import migrate as migrate_store
@@ -28,10 +28,10 @@ class Partition(Enum):
 _DAYS: Final[Mapping[Partition, int]] = {Partition.day: 1, Partition.week: 7}
 
 
+@grouped
 def migrate(
     *,
-    database: Database = None,
-    config: ConfigFile = None,
+    where: Where,
     partition: Annotated[
         Partition | None,
         typer.Option(help="Have the trees of each day, or week, in a partition; for a new database."),
@@ -43,8 +43,7 @@ def migrate(
     """Bring the tables of a PostgreSQL database up to date. Servers of the version before may go on meanwhile."""
     if shards > 1 and partition is None:
         stop("--shards spreads partitions: say --partition day or --partition week as well.")
-    # Nobody is answered here: what a server would refuse without a key is no matter.
-    found = settings(config, {("store", "database"): database, ("keys", "required"): True})
+    found = where.settings()
     if not is_postgres(found):
         console.print("A SQLite database is brought up to date when the server starts: nothing to do.")
         return

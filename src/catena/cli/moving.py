@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from catena.access import DEFAULT_PROJECT
 from catena.access.registry import is_name
 from catena.cli.exporting import export_chain
+from catena.cli.options import Where, grouped
 from catena.cli.remote import DEFAULT_URL, Url
-from catena.cli.terminal import settings, stop
+from catena.cli.terminal import stop
 from catena.cli.transcripts import Format
-from catena.config import Config
+from catena.config import is_postgres
 from catena.ids import tree_of
 from catena.store.moving import Which
 
@@ -23,11 +26,33 @@ __all__ = ["backup", "export_all", "import_all"]
 
 _OFFICIAL = "https://api.openai.com/v1"
 
-Database = Annotated[
-    str | None, typer.Option("--database", help="A path, or postgresql://…; as `serve` has it.")
-]
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of what is stored is meant: all of it, unless something is said."""
+
+    project: Annotated[str | None, typer.Option(help="Only what this project has.")] = None
+    tree: Annotated[
+        str | None, typer.Option(help="Only the tree of this response or conversation.", metavar="ID")
+    ] = None
+    since: Annotated[
+        datetime | None, typer.Option(help="Only trees with a turn of this time (UTC) or later.")
+    ] = None
+    until: Annotated[
+        datetime | None, typer.Option(help="Only trees with a turn of before this time (UTC).")
+    ] = None
+
+    def which(self) -> Which:
+        """The trees of it. What is no id of a tree ends the command."""
+        return Which(
+            project=self.project,
+            tree=_tree_key(self.tree),
+            since=_seconds(self.since) if self.since else 0,
+            until=_seconds(self.until) if self.until else 2**32,
+        )
 
 
+@grouped
 def export_all(
     response_id: Annotated[
         str | None,
@@ -39,17 +64,8 @@ def export_all(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; by default the standard output.")
     ] = None,
-    database: Database = None,
-    project: Annotated[str | None, typer.Option(help="Only what this project has.")] = None,
-    tree: Annotated[
-        str | None, typer.Option(help="Only the tree of this response or conversation.", metavar="ID")
-    ] = None,
-    since: Annotated[
-        datetime | None, typer.Option(help="Only trees with a turn of this time (UTC) or later.")
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(help="Only trees with a turn of before this time (UTC).")
-    ] = None,
+    where: Where,
+    part: Part,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a file that was cut.")] = False,
     form: Annotated[Format | None, typer.Option("--format", help="How a chain is written down.")] = None,
     url: Url = DEFAULT_URL,
@@ -58,8 +74,10 @@ def export_all(
 
     With an ID, the one chain that ends in it: for people (md), or for programs (jsonl, openai-messages).
     """
+    from catena.cli import house
+
     if response_id is not None:
-        if database or project or tree or since or until or resume:
+        if resume or part != Part() or where != Where():
             stop(
                 "With an ID there are only --format, --output and --url: the chain comes from a running server."
             )
@@ -67,86 +85,87 @@ def export_all(
         return
     if form is not None:
         stop("--format is how a chain is written down: say which one, catena export ID --format FORMAT")
-    which = Which(
-        project=project,
-        tree=_tree_key(tree),
-        since=_seconds(since) if since else 0,
-        until=_seconds(until) if until else 2**32,
-    )
     if resume and output is None:
         stop("--resume needs the file that is to be continued: --output FILE")
-    from catena.cli import removal
-
-    removal.run(removal.export_to(output, _settings(database), which, resume=resume))
+    house.run(house.export_to(output, where.settings(), part.which(), resume=resume))
 
 
+@dataclass(frozen=True)
+class Official:
+    """What is fetched from the official API, in place of an export."""
+
+    from_openai: Annotated[
+        bool, typer.Option("--from-openai", help="Fetch responses from the official API, by their ids.")
+    ] = False
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="With --from-openai: a file with an id on each line; - is the standard input."),
+    ] = None
+    base_url: Annotated[
+        str, typer.Option(help="With --from-openai: where the API is.", envvar="OPENAI_BASE_URL")
+    ] = _OFFICIAL
+
+    def key(self) -> str:
+        """What opens it. Without one the command ends."""
+        key = os.environ.get("OPENAI_API_KEY")
+        if not key:
+            stop("The API's key is expected in the environment variable OPENAI_API_KEY.")
+        return key
+
+    def wanted(self) -> list[str]:
+        """The ids of the responses. Without any the command ends."""
+        if self.ids is None:
+            stop(
+                "--from-openai needs the ids of the responses: --ids FILE, or --ids - for the standard input."
+            )
+        try:
+            given = sys.stdin.read() if str(self.ids) == "-" else self.ids.read_text(encoding="utf-8")
+        except OSError as error:
+            stop(f"{self.ids}: {error.strerror}")
+        return given.split()
+
+
+@grouped
 def import_all(
     source: Annotated[
         Path | None, typer.Argument(help="The export; by default the standard input.", show_default=False)
     ] = None,
     *,
-    database: Database = None,
+    where: Where,
     project: Annotated[
         str | None, typer.Option(help="Put all into this project instead of the one it was of.")
     ] = None,
-    from_openai: Annotated[
-        bool, typer.Option("--from-openai", help="Fetch responses from the official API, by their ids.")
-    ] = False,
-    ids: Annotated[
-        Path | None,
-        typer.Option(
-            "--ids", help="With --from-openai: a file with an id on each line; - is the standard input."
-        ),
-    ] = None,
-    base_url: Annotated[
-        str, typer.Option(help="With --from-openai: where the API is.", envvar="OPENAI_BASE_URL")
-    ] = _OFFICIAL,
+    official: Official,
 ) -> None:
     """Put an export into the database, or with --from-openai stored responses of the official API.
 
     Ids are kept. What is there already stays as it is, so an import that was cut is simply repeated.
     """
-    from catena.cli import removal
+    from catena.cli import house
 
     if project is not None and not is_name(project):
         stop(f"--project {project!r} is no name of a project: no key could open it.")
-    config = _settings(database)
-    if from_openai:
-        key = os.environ.get("OPENAI_API_KEY")
-        if not key:
-            stop("The API's key is expected in the environment variable OPENAI_API_KEY.")
-        wanted = _ids(ids)
-        work = removal.import_official(config, wanted, project or "default", base_url.rstrip("/"), key)
+    config = where.settings()
+    if official.from_openai:
+        key, base_url = official.key(), official.base_url.rstrip("/")
+        work = house.import_official(config, official.wanted(), project or DEFAULT_PROJECT, base_url, key)
     else:
-        work = removal.import_from(source, config, project)
-    removal.run(work)
+        work = house.import_from(source, config, project)
+    house.run(work)
 
 
+@grouped
 def backup(
     destination: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
-    *,
-    database: Database = None,
+    where: Where,
 ) -> None:
     """Copy a SQLite database as it is at this moment, also while a server has it."""
-    from catena.cli import removal
+    from catena.cli import house
 
-    config = _settings(database)
-    if "://" in config.store.database:
+    config = where.settings()
+    if is_postgres(config):
         stop("A PostgreSQL database is backed up with its own tools: pg_dump, or the provider's snapshots.")
-    removal.run(removal.back_up(destination, config))
-
-
-def _settings(database: str | None) -> Config:
-    return settings(flags={("store", "database"): database})
-
-
-def _ids(file: Path | None) -> list[str]:
-    if file is None:
-        stop("--from-openai needs the ids of the responses: --ids FILE, or --ids - for the standard input.")
-    try:
-        return (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).split()
-    except OSError as error:
-        stop(f"{file}: {error.strerror}")
+    house.run(house.back_up(destination, config))
 
 
 def _seconds(moment: datetime) -> int:

@@ -10,20 +10,9 @@ from msgspec.structs import asdict
 from rich.markup import escape
 
 from catena.access import DEFAULT_PROJECT, Project, Registry
-from catena.cli.registry import (
-    AsJson,
-    Concurrent,
-    ConfigFile,
-    Database,
-    Rpm,
-    StoredBytes,
-    Tpm,
-    day,
-    limits_of,
-    rows,
-    show_json,
-    with_registry,
-)
+from catena.cli.harmless import as_json
+from catena.cli.options import AsJson, Where, grouped
+from catena.cli.registry import ProjectLimits, day, rows, with_registry
 from catena.cli.terminal import console
 from catena.limits import Limits
 
@@ -35,43 +24,26 @@ Name = Annotated[str, typer.Argument(help="The name of the project.")]
 
 
 @app.command()
-def create(
-    name: Name,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    concurrent: Concurrent = None,
-    stored_bytes: StoredBytes = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    database: Database = None,
-) -> None:
+@grouped
+def create(name: Name, *, given: ProjectLimits, json: AsJson = False, where: Where) -> None:
     """Make a project. Make keys for it with: catena keys create --project NAME"""
-    limits = limits_of(rpm, tpm, concurrent, stored_bytes)
-    _show(with_registry(lambda registry: registry.create_project(name, limits), config, database), as_json)
+    _show(with_registry(where, lambda registry: registry.create_project(name, given.limits)), json)
 
 
 @app.command()
-def limit(
-    name: Name,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
-    concurrent: Concurrent = None,
-    stored_bytes: StoredBytes = None,
-    as_json: AsJson = False,
-    config: ConfigFile = None,
-    database: Database = None,
-) -> None:
+@grouped
+def limit(name: Name, *, given: ProjectLimits, json: AsJson = False, where: Where) -> None:
     """Give a project other limits; servers take them up within seconds."""
-    limits = limits_of(rpm, tpm, concurrent, stored_bytes)
-    _show(with_registry(lambda registry: registry.set_limits(name, limits), config, database), as_json)
+    _show(with_registry(where, lambda registry: registry.set_limits(name, given.limits)), json)
 
 
 @app.command("list")
-def list_all(as_json: AsJson = False, config: ConfigFile = None, database: Database = None) -> None:
+@grouped
+def list_all(*, json: AsJson = False, where: Where) -> None:
     """Show all projects; the default one is there without being made."""
-    projects = with_registry(_all, config, database)
-    if as_json:
-        show_json([_shape(project) for project in projects])
+    projects = with_registry(where, _all)
+    if json:
+        typer.echo(as_json([_shape(project) for project in projects]))
         return
     rows(
         ["project", "created", "limits", "revoked"],
@@ -83,9 +55,10 @@ def list_all(as_json: AsJson = False, config: ConfigFile = None, database: Datab
 
 
 @app.command()
-def revoke(name: Name, as_json: AsJson = False, config: ConfigFile = None, database: Database = None) -> None:
+@grouped
+def revoke(name: Name, *, json: AsJson = False, where: Where) -> None:
     """Have no key of a project open anything any more. What it has stored stays."""
-    _show(with_registry(lambda registry: registry.revoke_project(name), config, database), as_json)
+    _show(with_registry(where, lambda registry: registry.revoke_project(name)), json)
 
 
 async def _all(registry: Registry) -> Sequence[Project]:
@@ -94,9 +67,9 @@ async def _all(registry: Registry) -> Sequence[Project]:
     return made if has_default else [Project(name=DEFAULT_PROJECT), *made]
 
 
-def _show(project: Project, as_json: bool) -> None:
-    if as_json:
-        show_json(_shape(project))
+def _show(project: Project, json: bool) -> None:
+    if json:
+        typer.echo(as_json(_shape(project)))
         return
     state = f"revoked {day(project.revoked_at)}" if project.revoked_at else _spoken(project.limits)
     console.print(f"[bold]{escape(project.name)}[/] {state}".rstrip())

@@ -19,8 +19,9 @@ from rich.table import Table
 
 from catena.cli.entries import about, tokens
 from catena.cli.harmless import as_json, clean, one_line, said
-from catena.cli.looking import Id, Json
+from catena.cli.looking import Id
 from catena.cli.messages import lines_of
+from catena.cli.options import AsJson
 from catena.cli.remote import DEFAULT_URL, Remote, Url, asked_of, named
 from catena.cli.replies import Context, Response, Usage
 from catena.cli.terminal import console, errors, stop
@@ -59,7 +60,7 @@ def replay(
     from_turn: Annotated[
         int, typer.Option("--from-turn", min=1, help="Branch off before this turn; 1 makes a new tree.")
     ] = 1,
-    json: Json = False,
+    json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Ask another model what was asked along a chain, and compare the answers."""

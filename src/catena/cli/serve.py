@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.markup import escape
 
+from catena.cli.options import ConfigFile, Database, grouped
 from catena.cli.registry import has_keys
 from catena.cli.terminal import console, errors, settings, stop, strays_in
 from catena.config import Config, ConfigError, is_loopback
@@ -20,49 +22,61 @@ from catena.logs import keep_logs
 from catena.open_files import raise_open_files_limit
 from catena.provision import providing
 
-__all__ = ["serve"]
+__all__ = ["serve", "settings_to_serve"]
+
+Flags: TypeAlias = dict[tuple[str, ...], Any]
 
 
+@dataclass(frozen=True)
+class Engine:
+    """The engine that answers, where it is not the one of the settings."""
+
+    upstream: Annotated[
+        str | None, typer.Option(help="Base URL of an engine, for instance http://localhost:11434/v1.")
+    ] = None
+    upstream_key: Annotated[
+        str | None, typer.Option(help="Its key. Better: the environment variable CATENA_UPSTREAM_KEY.")
+    ] = None
+    upstream_kind: Annotated[
+        str | None, typer.Option(help="chat (most engines) or responses (OpenAI, a Responses server).")
+    ] = None
+    model_path: Annotated[
+        Path | None, typer.Option("--model", help="A GGUF file for the embedded engine instead of its own.")
+    ] = None
+
+    def flags(self) -> Flags:
+        """The settings that it is."""
+        return {
+            ("upstreams", "default", "url"): self.upstream,
+            ("upstreams", "default", "key"): self.upstream_key,
+            ("upstreams", "default", "kind"): self.upstream_kind or ("embedded" if self.model_path else None),
+            ("upstreams", "default", "model_path"): str(self.model_path) if self.model_path else None,
+        }
+
+
+@grouped
 def serve(
     *,
     host: Annotated[
         str | None, typer.Option(help="Address to bind; beyond loopback a key is needed.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
-    database: Annotated[
-        str | None, typer.Option(help="Where turns are kept: a path, or postgresql://…")
-    ] = None,
+    database: Database = None,
     workers: Annotated[
         int | None, typer.Option(help="How many processes answer; more than one needs PostgreSQL.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A settings file; by default ./catena.toml if there is one.")
-    ] = None,
-    upstream: Annotated[
-        str | None, typer.Option(help="Base URL of an engine, for instance http://localhost:11434/v1.")
-    ] = None,
-    upstream_key: Annotated[
-        str | None, typer.Option(help="Its key. Better: the environment variable CATENA_UPSTREAM_KEY.")
-    ] = None,
-    upstream_kind: Annotated[
-        str | None, typer.Option(help="chat (most engines) or responses (OpenAI, a Responses server).")
-    ] = None,
-    model_path: Annotated[
-        Path | None, typer.Option("--model", help="A GGUF file for the embedded engine instead of its own.")
-    ] = None,
+    config: ConfigFile = None,
+    engine: Engine,
 ) -> None:
     """Run the server. Without an upstream, the small model that comes embedded answers."""
-    flags: dict[tuple[str, ...], Any] = {
+    flags: Flags = {
         ("server", "host"): host,
         ("server", "port"): port,
         ("server", "workers"): workers,
         ("store", "database"): database,
-        ("upstreams", "default", "url"): upstream,
-        ("upstreams", "default", "key"): upstream_key,
-        ("upstreams", "default", "kind"): upstream_kind or ("embedded" if model_path else None),
-        ("upstreams", "default", "model_path"): str(model_path) if model_path else None,
+        **engine.flags(),
     }
-    found = _settings(config, flags)
+    found = settings_to_serve(config, flags)
     raise_open_files_limit()
     for stray in strays_in(found):
         errors.print(f"[bold yellow]catena:[/] {escape(stray)}")
@@ -73,7 +87,7 @@ def serve(
         stop(str(error))
 
 
-def _settings(path: Path | None, flags: dict[tuple[str, ...], Any]) -> Config:
+def settings_to_serve(path: Path | None, flags: Flags) -> Config:
     """The settings in force. Where keys were made in the database, they are needed, and a network may be faced."""
     with_keys = settings(path, {**flags, ("keys", "required"): True})
     return (
@@ -94,7 +108,7 @@ def _run(config: Config) -> None:
 
 
 def _listen(config: Config) -> socket.socket:
-    from catena.server import bind  # imports the world: only when it is needed
+    from catena.http_server import bind  # imports the world: only when it is needed
 
     try:
         return bind(config)
@@ -106,12 +120,17 @@ def _listen(config: Config) -> socket.socket:
 
 
 def _run_alone(config: Config, listening: socket.socket) -> None:
-    from catena.server import event_loop, open_app, serve
+    from catena.http_server import event_loop, serve
+    from catena.server import open_app
 
     async def until_stopped() -> None:
         async with open_app(config) as opened:
-            _greet(config, listening)
-            await serve(opened, [listening], stop_within=config.server.stop_seconds)
+            await serve(
+                opened,
+                [listening],
+                stop_within=config.server.stop_seconds,
+                ready=lambda: _greet(config, listening),
+            )
 
     with asyncio.Runner(loop_factory=event_loop) as runner:
         runner.run(until_stopped())

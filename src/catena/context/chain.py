@@ -27,8 +27,8 @@ from catena.context.media import joined
 from catena.context.offer import added_tools
 from catena.context.trail import Trail
 from catena.context.view import Reads, is_talk, shown, standing
-from catena.errors import BadRequest
 from catena.ids import item_home
+from catena.wire import wording
 from catena.wire.response import Item
 from catena.wire.tools import Tool
 
@@ -173,10 +173,7 @@ def _check_unique(link: Link | None, items: Sequence[Item]) -> None:
     for each in ancestry(link):
         here = homes.get(each.turn_id[-50:-4], set()) - each.thinned | taken & each.foreign_ids
         for doubled in here:
-            raise BadRequest(
-                f"Duplicate item found with id {doubled}. Remove duplicate items from your input and try again.",
-                param="input",
-            )
+            raise wording.duplicate_item(doubled)
 
 
 def link_turn(parent: Link | None, turn: ChainTurn, writer: Writer, written: bytes | None = None) -> Link:

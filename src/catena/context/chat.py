@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from catena.context.ledger import LATE
+from catena.context.ledger import LATE, call_id_of, is_notice
 from catena.context.media import ATTACHED, drafted
 from catena.context.offer import NOTHING, Offer, chat_offer
 from catena.context.receipts import receipt
@@ -82,8 +82,7 @@ def messages(items: Sequence[Item], reasoning_field: str | None = None) -> list[
     transcript = _Transcript(reasoning_field)
     for item in items:
         transcript.add(item)
-    transcript.settle()
-    return transcript.messages
+    return transcript.whole()
 
 
 class _Transcript:
@@ -94,6 +93,7 @@ class _Transcript:
         self._field = reasoning_field
         self._thoughts: list[str] = []
         self._started: list[str] = []
+        self._apart = False
 
     def add(self, item: Item) -> None:
         """Have the item told next."""
@@ -113,14 +113,19 @@ class _Transcript:
                 self._thoughts.append(thought)
             return
         self.settle()
-        if LATE in item:
+        if LATE in item or (kind == "function_call_output" and item.get("call_id") is None):
             self._say({"role": "user", "content": _late(item)})
         elif is_output(item):
-            self._say(_tool_message(item))
+            self._answer(_tool_message(item))
         elif kind == "compaction":
             self._say({"role": "user", "content": _UNREADABLE})
         elif kind not in _NOT_SHOWN:
             self._receipt(item)
+
+    def whole(self) -> list[dict[str, Any]]:
+        """All of them, when no item comes any more."""
+        self.settle()
+        return _answered(self.messages) if self._apart else self.messages
 
     def settle(self) -> None:
         """Answer the calls whose outputs may come at any later time: right behind a call must stand what answers it."""
@@ -131,6 +136,13 @@ class _Transcript:
     def _say(self, message: dict[str, Any]) -> None:
         if message["role"] == "assistant":
             self._think(message)
+        self._thoughts.clear()
+        self.messages.append(message)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        """Add what came of a call."""
+        before = self.messages[-1] if self.messages else message
+        self._apart = self._apart or (before["role"] != "tool" and "tool_calls" not in before)
         self._thoughts.clear()
         self.messages.append(message)
 
@@ -159,9 +171,25 @@ class _Transcript:
             self._thoughts.clear()
 
 
+def _answered(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with each output behind its call, or first where that came in an earlier turn.
+
+    In the Responses API it may come later; many engines take nothing between the two.
+    """
+    groups: list[list[dict[str, Any]]] = [[]]
+    calls: dict[str, list[dict[str, Any]]] = {}
+    for message in messages:
+        if message["role"] == "tool":
+            calls.get(message["tool_call_id"], groups[0]).append(message)
+            continue
+        groups.append([message])
+        calls.update((call["id"], groups[-1]) for call in message.get("tool_calls", ()))
+    return [message for group in groups for message in group]
+
+
 def _late(item: Item) -> str | list[dict[str, Any]]:
     output: Any = answer_of(item)
-    said = f"[Result of the call {item['call_id']}]"
+    said = f"[Result of {item['name']}]" if is_notice(item) else f"[Result of the call {item['call_id']}]"
     if isinstance(output, list):
         return [{"type": "text", "text": said}, *(_part(part) for part in output)]
     return f"{said} {output}"
@@ -178,7 +206,7 @@ def _message(item: Item) -> dict[str, Any]:
     elif role == "assistant":
         message["content"] = "".join(part.get("text") or part.get("refusal") or "" for part in content)
     else:
-        message["content"] = [_part(part) for part in content]
+        message["content"] = [_part(part) for part in content] or ""  # engines take no empty list
     if "name" in item:
         message["name"] = item["name"]
     return message
@@ -189,11 +217,7 @@ def _tool_message(item: Item) -> dict[str, Any]:
     if isinstance(output, list):
         parts = [_part(part) for part in output]
         output = "".join(part["text"] for part in parts) if all("text" in part for part in parts) else parts
-    # The shell of old names its call by the id of the output, and an output that answers no call has a name.
-    call_id = item.get("call_id") or item.get("name")
-    if call_id is None:
-        call_id = item["id"] if item["type"] == "local_shell_call_output" else ""
-    return {"role": "tool", "tool_call_id": call_id, "content": output}
+    return {"role": "tool", "tool_call_id": item.get("call_id") or call_id_of(item), "content": output}
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
@@ -247,7 +271,7 @@ _settings: Final = attrgetter(*_RENAMED)
 
 
 def _check_prewarm(request: CreateRequest) -> None:
-    # It asks for no answer at all (spec §7.8): a chat engine would give one.
+    # It asks for no answer at all: a chat engine would give one.
     if request.prompt_cache_options is not None and request.prompt_cache_options.prewarm:
         raise BadRequest(
             "Unsupported parameter: 'prompt_cache_options.prewarm' is not supported with this model: it is served by a "

@@ -1,4 +1,4 @@
-"""Which tool calls wait for their outputs, over a whole context (spec §3.4).
+"""Which tool calls wait for their outputs, over a whole context.
 
 A call and its output are two items that name the same `call_id`. A model may only be asked to go on when every call
 has its output and every output its call; the API's own messages tell which one is missing.
@@ -24,6 +24,7 @@ __all__ = [
     "check_outputs",
     "due",
     "is_late",
+    "is_notice",
     "open_after",
     "without_bare_reasoning",
     "without_orphans",
@@ -38,7 +39,7 @@ NOTHING_OPEN: Final[OpenCalls] = {}
 OUTPUT_OF: Final = {shape.call: shape.output for shape in SHAPES.values()}
 """The item type that answers each type of call that a client runs."""
 
-# Goes before the type of a call that may be answered at any later time (spec §3.4.46).
+# Goes before the type of a call that may be answered at any later time.
 _ASYNC: Final = "async "
 
 LATE: Final = "late"
@@ -56,11 +57,16 @@ _SPOKEN: Final = {
 
 def call_id_of(item: Item) -> str:
     """What a call and its output name each other by."""
-    # The legacy local shell names its call by `id` on the output (spec appendix A.2).
+    # The legacy local shell names its call by `id` on the output.
     found = item.get("call_id")
     if found is None and item.get("type") == "local_shell_call_output":
         found = item.get("id")
     return str(found)
+
+
+def is_notice(item: Item) -> bool:
+    """Whether the item is an output that answers no call: it has a name instead."""
+    return item.get("type") == "function_call_output" and item.get("call_id") is None
 
 
 def _opens(item: Item) -> bool:
@@ -168,7 +174,7 @@ def without_orphans(before: OpenCalls, items: Sequence[Item], answered: Iterable
             if call_id_of(item) in gone:
                 continue
             waiting.add(call_id_of(item))
-        elif is_output(item):
+        elif is_output(item) and not is_notice(item):
             if call_id_of(item) not in waiting:
                 continue
             waiting.discard(call_id_of(item))

@@ -1,9 +1,11 @@
 """What a server with these settings would find on this machine, looked at without changing anything.
 
 database         the file: whole, writable, private, with room to grow
+encryption       the keys that its contents are encrypted with
 database_server  PostgreSQL: there, up to date, writable
 engines          the upstreams: there, letting us in, and which models they have; the embedded model
 machine          the port, the clock, the limit on open files
+finding          what each of these finds
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from catena.config import Config, database_path
+from catena.config import Config, database_path, is_postgres
 from catena.config.rules import encryption_key_path, seal_keys_path
 from catena.doctor.encryption import examine_encryption
 from catena.doctor.finding import Finding
@@ -36,7 +36,7 @@ _AHEAD: Final = 60.0
 
 def examine_database(config: Config) -> Iterator[Finding]:
     """What there is to say about the store."""
-    if "://" in config.store.database:
+    if is_postgres(config):
         return
     path = database_path(config)
     folder = path.parent

@@ -21,14 +21,16 @@ async def examine_database_server(config: Config) -> Sequence[Finding]:
     try:
         store = await open_store(config)
     except StoreUnavailable as error:
-        advice = "Start it, or correct store.database; is the user allowed to connect from here?"
+        advice = (
+            error.advice or "Start it, or correct store.database; is the user allowed to connect from here?"
+        )
         return [Finding("database", "failure", f"{url}: {error.message}", advice)]
     try:
         await store.waiting()
         # A write that changes no row, which a replica for reading refuses all the same.
         await store.renew("catena doctor", 0.0, [TurnIds.new(new_tree(0), 0).turn("resp_")])
     except StoreUnavailable as error:
-        advice = "Is this the primary server, and has the user been granted everything on the tables?"
+        advice = error.advice or "Has the user been granted everything on the tables?"
         return [Finding("database", "failure", f"{url}: {error.message}", advice)]
     finally:
         await store.close()

@@ -14,8 +14,8 @@ from catena.config import Config, UpstreamSettings
 from catena.doctor.finding import Finding
 from catena.embedded import CODER, find
 from catena.embedded.runtime import Unfit, import_runtime
+from catena.engines import open_upstream
 from catena.errors import UpstreamError
-from catena.server import open_upstream
 from catena.upstream import ModelInfo, Upstream
 
 __all__ = ["examine_engines"]

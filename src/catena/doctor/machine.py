@@ -13,8 +13,8 @@ import msgspec
 
 from catena.config import Config
 from catena.doctor.finding import Finding
+from catena.http_server import bind
 from catena.open_files import open_files_limit
-from catena.server import bind
 
 __all__ = ["examine_machine"]
 

@@ -180,22 +180,7 @@ def turn_of(
 
     `parent` is its parent's id, where the row does not tell it. Raises StoreUnavailable for what cannot be opened.
     """
-    (
-        tree,
-        rest,
-        above,
-        door,
-        status,
-        model,
-        created_at,
-        listed,
-        deleted,
-        given,
-        output,
-        fields,
-        cuts,
-        places,
-    ) = row
+    tree, rest, above, door, status, model, at, listed, deleted, given, output, fields, cuts, places = row
     turn_id = id_of(tree, rest)
     if cipher.sealing or (given or fields or b"[")[0] == MARK[0]:
         given, output, fields, cuts = (
@@ -210,7 +195,7 @@ def turn_of(
         door=_DOOR_NAMES[door],
         status=_STATUSES[status],
         model=model,
-        created_at=created_at,
+        created_at=at,
         listed=bool(listed),
         input=given or b"[]",
         output=output or b"[]",

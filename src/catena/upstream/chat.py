@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Literal, Unpack
+from typing import Final, Literal, Unpack
 from urllib.parse import urlsplit
 
 from catena.chunks import Chunk
@@ -34,8 +34,8 @@ class ChatUpstream(Engine):
 
     With `parse_think`, thoughts that it leaves in its text as `<think>…</think>` are taken out as reasoning.
     `max_tokens_field` is its name for the limit on an answer; by default the one that its host is known to take.
-    `extra_body` is sent along wherever a request does not set the same itself. `reasoning_field` is where its messages
-    take reasoning back; by default it gets none. `context_window`, in tokens, is for an engine that does not tell it.
+    `reasoning_field` is where its messages take reasoning back; by default it gets none. `context_window`, in tokens,
+    is for an engine that does not tell it.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class ChatUpstream(Engine):
         *,
         parse_think: bool = True,
         max_tokens_field: str | None = None,
-        extra_body: Mapping[str, Any] | None = None,
         reasoning_field: Literal["reasoning", "reasoning_content"] | None = None,
         context_window: int | None = None,
         **access: Unpack[Access],
@@ -53,7 +52,6 @@ class ChatUpstream(Engine):
         super().__init__(name, base_urls, **access)
         self._normaliser = partial(ChatStream, parse_think=parse_think)
         self._limit = max_tokens_field or _limit_name(base_urls[0])
-        self._extra = dict(extra_body or {})
         self.dialect: Dialect = _DIALECTS[reasoning_field]
         # What it is asked on the side is of others' making.
         counts = urlsplit(base_urls[0]).hostname != _NEW_NAMED_LIMIT
@@ -61,9 +59,9 @@ class ChatUpstream(Engine):
 
     def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The engine's answer; see `Upstream.stream`."""
-        options = {**self._extra, **prompt.options}
+        options = prompt.options
         if "max_tokens" in options and self._limit != "max_tokens":
-            options[self._limit] = options.pop("max_tokens")
+            options = {self._limit if name == "max_tokens" else name: each for name, each in options.items()}
         body = request_body(prompt.model, "messages", prompt.fragments, options, _STREAMED)
         return self._ask("/chat/completions", body, tree=prompt.tree, normaliser=self._normaliser)
 
@@ -74,7 +72,7 @@ class ChatUpstream(Engine):
     async def count(self, prompt: Prompt) -> int | None:
         """The tokens of a prompt; see `Upstream.count`."""
         messages = b"[" + b",".join(prompt.fragments) + b"]"
-        return await self._gauge.count(prompt, messages, {**self._extra, **prompt.options})
+        return await self._gauge.count(prompt, messages, prompt.options)
 
 
 def _limit_name(base_url: str) -> str:

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
@@ -47,12 +47,11 @@ _LISTING_FRESH: Final = 5.0
 class Access(TypedDict, total=False):
     """How an engine is reached.
 
-    `key` goes along as a bearer token, `headers` with every request. Without a `client`, the engine gets one of its
-    own. No event of a stream may have more than `event_limit` bytes.
+    `key` goes along as a bearer token. Without a `client`, the engine gets one of its own. No event of a stream may
+    have more than `event_limit` bytes.
     """
 
     key: str | None
-    headers: Mapping[str, str]
     client: HttpClient
     timeouts: Timeouts
     retry: RetryPolicy
@@ -60,7 +59,7 @@ class Access(TypedDict, total=False):
 
 
 class Engine:
-    """An engine at `base_urls`. Raises ValueError for a URL, a key or a header that cannot be sent."""
+    """An engine at `base_urls`. Raises ValueError for a URL or a key that cannot be sent."""
 
     def __init__(self, name: str, base_urls: Sequence[str], **access: Unpack[Access]) -> None:
         key = access.get("key")
@@ -69,7 +68,7 @@ class Engine:
         self.errors: Counter[str] = Counter()
         """Tries that failed, by the code of the error."""
         self._faults = Faults(name, secret=key or "")
-        self._headers = tuple({"content-type": "application/json", **access.get("headers", {})}.items())
+        self._headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
         if key:
             self._headers += (("authorization", f"Bearer {key}"),)
         client = access.get("client")

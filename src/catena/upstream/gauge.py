@@ -29,6 +29,9 @@ _WINDOWS: Final = ("max_model_len", "loaded_context_length", "context_window", "
 _KNOWN_FOR: Final = 300.0
 _UNKNOWN_FOR: Final = 60.0
 
+_MOST_WINDOWS: Final = 1000
+"""How many are kept at once, as clients may name any model."""
+
 _TOKENIZE: Final = "/tokenize"
 
 _encode = msgspec.json.Encoder().encode
@@ -54,6 +57,8 @@ class Gauge:
         known, until = self._windows.get(model, (None, 0.0))
         if now >= until:
             known = await self._ask_window(model)
+            if len(self._windows) >= _MOST_WINDOWS:
+                self._windows.clear()
             self._windows[model] = (known, now + (_UNKNOWN_FOR if known is None else _KNOWN_FOR))
         return known
 

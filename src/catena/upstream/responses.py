@@ -5,8 +5,8 @@ They are used without their memory: this server keeps the state and sends the wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Unpack
+from collections.abc import Sequence
+from typing import Final, Unpack
 
 import msgspec
 
@@ -34,10 +34,7 @@ _COUNTED: Final = (
 
 
 class ResponsesUpstream(Engine):
-    """A Responses server. `extra_body` is sent along wherever a request does not set the same itself.
-
-    `context_window`, in tokens, is for an engine that does not tell it.
-    """
+    """A Responses server. `context_window`, in tokens, is for one that does not tell it."""
 
     dialect: Dialect = "responses"
 
@@ -46,18 +43,15 @@ class ResponsesUpstream(Engine):
         name: str,
         base_urls: Sequence[str],
         *,
-        extra_body: Mapping[str, Any] | None = None,
         context_window: int | None = None,
         **access: Unpack[Access],
     ) -> None:
         super().__init__(name, base_urls, **access)
-        self._extra = dict(extra_body or {})
         self._gauge = Gauge(self.inquire, window=context_window, counts=False)
 
     def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         """The engine's answer; see `Upstream.stream`."""
-        options = {**self._extra, **prompt.options}
-        body = request_body(prompt.model, "input", prompt.fragments, options, b'"stream":true')
+        body = request_body(prompt.model, "input", prompt.fragments, prompt.options, b'"stream":true')
         return self._ask("/responses", body, tree=prompt.tree, normaliser=ResponsesStream)
 
     async def window(self, model: str) -> int | None:
@@ -66,7 +60,7 @@ class ResponsesUpstream(Engine):
 
     async def count(self, prompt: Prompt) -> int | None:
         """The tokens of a prompt; see `Upstream.count`."""
-        given = {**self._extra, **prompt.options}
+        given = prompt.options
         options = {name: given[name] for name in _COUNTED if given.get(name) is not None}
         items = msgspec.Raw(b"[" + b",".join(prompt.fragments) + b"]")
         body = msgspec.json.encode({"model": prompt.model, "input": items, **options})

@@ -10,11 +10,12 @@ import asyncio
 from functools import partial
 from typing import Any, Final, cast
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from catena.errors import BadRequest, CatenaError
-from catena.web.line import LINE, Line
+from catena.web.line import LINE, Line, OldLine
 
 __all__ = ["MAX_HEAD", "Bounds", "bounded"]
 
@@ -26,6 +27,8 @@ _LEAST_RATE: Final = 1024
 
 _LINGER: Final = 2.0
 """Seconds that a client has to read why it was refused."""
+
+_NO_HTTP: Final = "Invalid HTTP request received."
 
 _encode = msgspec.json.Encoder().encode
 
@@ -79,10 +82,35 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._arrived += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.logger.warning(_NO_HTTP)
+            self.send_400_response(_NO_HTTP)
+        except httptools.HttpParserUpgrade as asked:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._asks_for_another_protocol():
+                self._read_again(data[asked.args[0] :])
         if not self._refused:
             self._look_at_head(data)
             self._mind_the_time()
+
+    def _asks_for_another_protocol(self) -> bool:
+        return any(name == b"upgrade" for name, _ in self.headers) and not self._should_upgrade()
+
+    def _read_again(self, rest: bytes) -> None:
+        """Read a request without its wish for another protocol, which a server may ignore (RFC 9110, 7.8).
+
+        Java's HTTP client has that wish, for HTTP/2, with every request; and the parser takes what comes behind such a
+        head, the body, for the other protocol.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join((*lines, b"\r\n", rest)))
 
     def _look_at_head(self, data: bytes) -> None:
         if self._heading:
@@ -106,17 +134,22 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._heading = False
         if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEAD:
             self._refuse(_HeadTooLarge(code="headers_too_large"))
+        if self.parser.should_upgrade() and self._asks_for_another_protocol():
+            return
         if not self._refused:
             super().on_headers_complete()
             cycle: RequestResponseCycle | None = self.cycle  # there is none yet for a WebSocket
             if cycle is not None and cycle.scope is self.scope:
-                cast("dict[str, Any]", self.scope)["extensions"] = {LINE: Line(self, cycle)}
+                line = Line if self.scope["http_version"] == "1.1" else OldLine
+                cast("dict[str, Any]", self.scope)["extensions"] = {LINE: line(self, cycle)}
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self._asks_for_another_protocol():
+            return
         self._receiving = False
         if not self._refused:
             super().on_message_complete()

@@ -23,7 +23,7 @@ from catena.runs import Runs
 from catena.store import Page, RequestKey, Turn
 from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
-from catena.web.lists import page_of
+from catena.web.lists import listing, page_of
 from catena.web.omitted import omitted_headers
 from catena.web.responses import attended, context_items
 from catena.web.routes import Routes
@@ -129,15 +129,8 @@ class ChatRoutes:
         turns, has_more = await self._store.list_listed(
             request.project, page, model=query.one("model"), metadata=query.keyed("metadata")
         )
-        return json_reply(
-            {
-                "object": "list",
-                "data": [stored_completion(response_of(turn)) for turn in turns],
-                "first_id": turns[0].id if turns else None,
-                "last_id": turns[-1].id if turns else None,
-                "has_more": has_more,
-            }
-        )
+        completions = [stored_completion(response_of(turn)) for turn in turns]
+        return json_reply(listing(completions, has_more=has_more))
 
     async def retrieve(self, request: Request) -> Reply:
         return json_reply(stored_completion(response_of(await self._turn(request))))

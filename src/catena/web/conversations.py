@@ -62,15 +62,7 @@ class ConversationRoutes:
             ascending=query.choice("order", "desc", ("asc", "desc")) == "asc",
         )
         listed, has_more = await self._conversations.list(request.project, page, query.keyed("metadata"))
-        return json_reply(
-            {
-                "object": "list",
-                "data": [_shape(conversation) for conversation in listed],
-                "first_id": listed[0].id if listed else None,
-                "last_id": listed[-1].id if listed else None,
-                "has_more": has_more,
-            }
-        )
+        return json_reply(listing([_shape(conversation) for conversation in listed], has_more=has_more))
 
     async def retrieve(self, request: Request) -> Reply:
         (conversation_id,) = request.path_ids

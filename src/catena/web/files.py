@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from catena.errors import BadRequest, NotFound, PayloadTooLarge, StoreUnavailable
+from catena.errors import BadRequest, NotFound, StoreUnavailable
 from catena.store import Page, Store, StoredFile
 from catena.store.files import piece_count
-from catena.uploads import Upload
+from catena.uploads import Upload, file_too_large
 from catena.web.http import Reply, Request, Stream, json_reply
+from catena.web.lists import listing
 from catena.web.multipart import FormEvent, FormParser, PartBegin, PartData, PartEnd, boundary_of
 from catena.web.routes import Routes
 from catena.wire import wording
@@ -47,7 +48,7 @@ class FileRoutes:
         boundary = boundary_of(request.header(b"content-type"))
         told = request.header(b"content-length") or ""
         if told.isdigit() and int(told) > self._max_bytes + _FORM_BYTES:
-            raise _too_large(self._max_bytes)
+            raise file_too_large(self._max_bytes)
         upload = Upload(self._files, now=self._clock(), max_bytes=self._max_bytes)
         try:
             filename, form = await self._received(request, FormParser(boundary), upload)
@@ -68,7 +69,7 @@ class FileRoutes:
             async for piece in pieces:
                 size += len(piece)
                 if size > self._max_bytes + _FORM_BYTES:
-                    raise _too_large(self._max_bytes)
+                    raise file_too_large(self._max_bytes)
                 for event in parser.feed(piece):
                     await form.take(event)
         parser.close()
@@ -87,15 +88,7 @@ class FileRoutes:
             ascending=query.choice("order", "desc", ("asc", "desc")) == "asc",
         )
         files, has_more = await self._files.list(request.project, page, now=self._now(), purpose=purpose)
-        return json_reply(
-            {
-                "object": "list",
-                "data": [_shape(file) for file in files],
-                "first_id": files[0].id if files else None,
-                "last_id": files[-1].id if files else None,
-                "has_more": has_more,
-            }
-        )
+        return json_reply(listing([_shape(file) for file in files], has_more=has_more))
 
     async def retrieve(self, request: Request) -> Reply:
         return json_reply(_shape(await self._file(request)))
@@ -180,14 +173,6 @@ def _only(before: str | None, given: str | None) -> str:
             code="invalid_type",
         )
     return given or "upload"
-
-
-def _too_large(max_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(
-        f"The file is larger than this server accepts: {max_bytes} bytes. Send less, or raise `files.max_bytes`.",
-        param="file",
-        code="file_too_large",
-    )
 
 
 def _not_found(file_id: str) -> NotFound:

@@ -37,6 +37,12 @@ _encode = msgspec.json.Encoder().encode
 NO_ROUTE: Final = ("-", "-")
 
 
+class _Compressed(BadRequest):
+    """The body of the request is compressed."""
+
+    status = 415
+
+
 class Reply(msgspec.Struct, frozen=True):
     """A whole reply. Header names are lower-case."""
 
@@ -108,7 +114,9 @@ class Request:
         return None if value is None else str(value, "latin-1")
 
     async def body(self) -> bytes:
-        """The whole body. Raises PayloadTooLarge, before reading it where its length is told."""
+        """The whole body. Raises PayloadTooLarge, before reading it where its length is told, and BadRequest."""
+        if b"content-encoding" in self.headers:
+            self._check_encoding()
         told = self.header(b"content-length")
         if told is not None and told.isdigit() and int(told) > self._max_body:
             raise self._too_large()
@@ -127,6 +135,8 @@ class Request:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, of any length. It just ends where the client goes away in the middle."""
+        if b"content-encoding" in self.headers:
+            self._check_encoding()
         more = True
         while more:
             message = await self._receive()
@@ -141,6 +151,16 @@ class Request:
                 "The client went away before its request had arrived.", code="request_incomplete"
             )
         return message
+
+    def _check_encoding(self) -> None:
+        encoding = self.header(b"content-encoding")
+        if encoding not in (None, "", "identity"):
+            raise _Compressed(
+                f"Unsupported content encoding: '{encoding}'. This server takes request bodies as they are, without "
+                "compression.",
+                code="unsupported_content_encoding",
+                headers={"accept-encoding": "identity"},
+            )
 
     def _too_large(self) -> PayloadTooLarge:
         return PayloadTooLarge(
@@ -186,7 +206,7 @@ class Watch:
 
 
 class Query:
-    """A query string, read by name. Arrays come as `name[]=a&name[]=b` or `name=a&name=b` (spec §1.1.8)."""
+    """A query string, read by name. Arrays come as `name[]=a&name[]=b` or `name=a&name=b`."""
 
     def __init__(self, text: str) -> None:
         self.pairs = parse_qsl(text, keep_blank_values=True)
@@ -198,7 +218,13 @@ class Query:
         return [value for key, value in self.pairs if key in (name, f"{name}[]")]
 
     def keyed(self, name: str) -> dict[str, str]:
-        """What was sent as `name[key]=value`."""
+        """What was sent as `name[key]=value`. Raises BadRequest for one without a key, which would choose nothing."""
+        if self.many(name):
+            raise BadRequest(
+                f"Invalid type for '{name}': expected an object, as in '{name}[key]=value', but got a string instead.",
+                param=name,
+                code="invalid_type",
+            )
         opening = f"{name}["
         return {
             key[len(opening) : -1]: value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["LINE", "Connection", "Line"]
+__all__ = ["LINE", "Connection", "Line", "OldLine"]
 
 LINE: Final = "catena.line"
 """Where it is among the extensions of a scope."""
@@ -167,6 +167,31 @@ class Line:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+
+
+class OldLine(Line):
+    """One to a client that speaks HTTP/1.0 and knows no pieces: what it is sent ends where the connection does."""
+
+    __slots__ = ()
+
+    async def open(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        if await self._has_room():
+            self._hold(self._head(200, fields))
+
+    def push(self, piece: bytes) -> bool:
+        if self._cycle.flow.write_paused:
+            return False
+        self._write(piece)
+        return True
+
+    async def send(self, piece: bytes) -> None:
+        if await self._has_room():
+            self._hold(piece)
+
+    async def close(self) -> None:
+        if await self._has_room():
+            self._write()
+            self._complete()
 
 
 def _nothing() -> None: ...

@@ -18,6 +18,7 @@ from catena.seen import Seen, alone, seen
 from catena.store import Page, Store
 from catena.store.lineage import PARTS, NoSearch, Part, Shape, Sketch, Status, TreeSketch, Wanted
 from catena.web.http import Query, Reply, Request, json_reply
+from catena.web.lists import listing
 from catena.web.routes import Routes
 from catena.wire.first_words import answered, asked
 from catena.wire.items import listed_item
@@ -66,7 +67,8 @@ class LineageRoutes:
         if found is None:
             raise NotFound(f"Response with id '{response_id}' not found.")
         shape, sketches, has_more = found
-        return _list([_entry(sketch, shape.root) for sketch in sketches], has_more, tree=_shape(shape))
+        page_of_tree = listing([_entry(sketch, shape.root) for sketch in sketches], has_more=has_more)
+        return json_reply({**page_of_tree, "tree": _shape(shape)})
 
     async def context(self, request: Request) -> Reply:
         (response_id,) = request.path_ids
@@ -93,9 +95,9 @@ class LineageRoutes:
         try:
             if roots:
                 trees, has_more = await lineage.list_trees(request.project, page, wanted)
-                return _list([_tree(tree) for tree in trees], has_more)
+                return json_reply(listing([_tree(tree) for tree in trees], has_more=has_more))
             sketches, has_more = await lineage.list_turns(request.project, page, wanted)
-            return _list([_entry(sketch) for sketch in sketches], has_more)
+            return json_reply(listing([_entry(sketch) for sketch in sketches], has_more=has_more))
         except NotFound as error:
             raise _no_such_place(error) from error
         except NoSearch as error:
@@ -211,16 +213,3 @@ def _tree(tree: TreeSketch) -> dict[str, Any]:
     root = tree.shape.root
     more = {"tree": _shape(tree.shape), "newest": _entry(tree.newest, root)}
     return {**_entry(tree.root, root), **more}
-
-
-def _list(data: Sequence[dict[str, Any]], has_more: bool, **more: Any) -> Reply:
-    return json_reply(
-        {
-            "object": "list",
-            **more,
-            "data": data,
-            "first_id": data[0]["id"] if data else None,
-            "last_id": data[-1]["id"] if data else None,
-            "has_more": has_more,
-        }
-    )

@@ -1,4 +1,4 @@
-"""`/v1/models`: the names that are mapped here, and what the engines list (spec §1.4)."""
+"""`/v1/models`: the names that are mapped here, and what the engines list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ModelRoutes:
 
     def register(self, routes: Routes) -> None:
         routes.add("GET", "/v1/models", self.index, scope="api.model.read")
-        routes.add("GET", "/v1/models/{model}", self.retrieve, scope="api.model.read")
+        routes.add("GET", "/v1/models/{model}", self.retrieve, scope="api.model.read", deep=True)
 
     async def index(self, request: Request) -> Reply:
         return json_reply({"object": "list", "data": [_shape(model) for model in await self._models()]})

@@ -153,7 +153,8 @@ class ResponseRoutes:
         (response_id,) = request.path_ids
         query = request.query()
         check_include(query.many("include"))
-        query.flag("include_obfuscation")  # there is nothing to hide
+        if query.pairs:
+            query.flag("include_obfuscation")  # there is nothing to hide
         if query.flag("stream"):
             after = query.integer("starting_after", -1, least=0)
             return await self._followed(request.project, response_id, after + 1)
@@ -226,6 +227,8 @@ class ResponseRoutes:
         if response_id in self._runs.active or runs_elsewhere:
             raise BadRequest("Cannot delete an in-flight response.")
         cascade = request.query().flag("cascade")
+        if cascade and self._runs.continuing(request.project, response_id):
+            raise BadRequest("Cannot delete an in-flight response: one below this one is still being made.")
         deleted = await self._store.delete(request.project, response_id, cascade=cascade)
         self._runs.history.forget(request.project, response_id)
         body: dict[str, Any] = {"id": response_id, "object": "response", "deleted": True}

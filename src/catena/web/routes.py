@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Literal, TypeAlias
 
@@ -51,6 +51,7 @@ class Routes:
         self._sockets: dict[str, Socket] = {}
         self._exact: dict[str, Match] = {}
         self._shaped: dict[int, list[_Shape]] = {}
+        self._deep: dict[str, _Shape] = {}
 
     def add_socket(self, path: str, handler: SocketHandler, *, scope: str) -> None:
         """Let `handler` serve WebSockets on `path`, which has no ids in it."""
@@ -61,9 +62,19 @@ class Routes:
         return self._sockets.get(path)
 
     def add(
-        self, method: str, path: str, handler: Handler, *, scope: str | None, cost: Cost = "nothing"
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        scope: str | None,
+        cost: Cost = "nothing",
+        deep: bool = False,
     ) -> None:
-        """Let `handler` answer for `method` on `path`; `{…}` stands for one id."""
+        """Let `handler` answer for `method` on `path`; `{…}` stands for one id.
+
+        With `deep` there may be slashes in the last one, as there are in the names of models.
+        """
         route = Route(method, path, handler, scope, cost)
         self.all.append(route)
         if "{" not in path:
@@ -77,6 +88,8 @@ class Routes:
             shape = _Shape(parts)
             shapes.append(shape)
         shape.methods[method] = route
+        if deep:
+            self._deep[path[: path.rindex("{")]] = shape
 
     def find(self, path: str) -> Match | None:
         """The routes of a path, or None if there are none."""
@@ -89,7 +102,13 @@ class Routes:
                 ids = [parts[place] for place in shape.id_places]
                 if all(ids):
                     return Match(shape.methods, ids)
-        return None
+        return next(self._below(path), None)
+
+    def _below(self, path: str) -> Iterator[Match]:
+        for opening, shape in self._deep.items():
+            last = path.removeprefix(opening)
+            if last != path and all(last.split("/")):
+                yield Match(shape.methods, [last])
 
 
 class _Shape:

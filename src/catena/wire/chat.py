@@ -1,4 +1,4 @@
-"""The body of `POST /v1/chat/completions`: decoded, checked, refused in the official words (spec §1.3, §11).
+"""The body of `POST /v1/chat/completions`: decoded, checked, refused in the official words.
 
 `decode_chat` says whether a body is a good one, in the official API's words. What would have to be ignored is refused.
 What becomes of a good one is in `chat_turn`.
@@ -25,6 +25,7 @@ from catena.wire.settings import (
     PromptCacheOptions,
 )
 from catena.wire.tools import NAME, FreeText
+from catena.wire.wording import shortened
 
 __all__ = [
     "ENGINE_OPTIONS",
@@ -309,6 +310,19 @@ def _check_together(request: ChatRequest) -> None:
                 f"Invalid value for '{choice}': '{choice}' is only allowed when '{offered}' are specified.",
                 param=choice,
             )
+    _check_function_call(request)
+
+
+def _check_function_call(request: ChatRequest) -> None:
+    chosen = request.function_call
+    if not isinstance(chosen, ChosenName):
+        return
+    if chosen.name not in [function.name for function in request.functions or ()]:
+        raise BadRequest(
+            f"Invalid value for 'function_call': no function named '{shortened(chosen.name)}' was specified in the "
+            "'functions' parameter.",
+            param="function_call",
+        )
 
 
 def _only_with(name: str, other: str) -> BadRequest:

@@ -1,7 +1,7 @@
 """Why a request does not fit its shape, in the official API's words.
 
 Requests are decoded in one pass by msgspec, which is fast and says what is wrong in words of its own. Only when that
-fails is the body looked at a second time, here, slowly and in the order in which the official API looks (spec §3.3):
+fails is the body looked at a second time, here, slowly and in the order in which the official API looks:
 JSON, required parameters, unknown parameters, then one parameter after the other in the order of the struct's fields.
 
 The struct is the only description of a shape; nothing here knows a parameter by name.
@@ -123,7 +123,7 @@ def _check_parameter(value: Any, field: inspect.Field, check: Check | None) -> N
     if value is None:
         if field.required:
             # The official API takes a null up here for a string that failed, and calls it an object.
-            raise wording.wrong_type(name, "a string", {})
+            raise wording.wrong_type(name, "a string" if takes(field.type, "") else expected(field.type), {})
         return
     _walk(value, field.type, name)
     if check is not None:

@@ -1,4 +1,4 @@
-"""The tools that a request may offer: what each kind requires and allows, and how a response repeats them (spec §9).
+"""The tools that a request may offer: what each kind requires and allows, and how a response repeats them.
 
 Tools are checked against these structs and carried as the objects that they were, for the engine. A kind that this
 server does not know is carried too where that is safe: an extension (`vendor:name`), which by its name is somebody's
@@ -250,6 +250,26 @@ class _AllowedTools(_Choice, frozen=True, kw_only=True):
     tools: list[dict[str, Any]]
 
 
+class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the tools that are allowed; it may be told as it is among the tools, in full."""
+
+    type: str
+
+
+class _AllowedByName(_Allowed, frozen=True, kw_only=True):
+    name: str
+
+
+class _AllowedByLabel(_Allowed, frozen=True, kw_only=True):
+    server_label: str
+
+
+_ALLOWED: Final[Mapping[str, type[_Allowed]]] = {
+    "function": _AllowedByName,
+    "custom": _AllowedByName,
+    "mcp": _AllowedByLabel,
+}
+
 _CHOICES: Final[Mapping[str, type[_Choice]]] = {
     **dict.fromkeys(TOOL_TYPES, _Choice),
     "function": _NamedChoice,
@@ -272,22 +292,37 @@ def check_tool_choice(choice: str | dict[str, Any], path: str = "tool_choice") -
     shape = _CHOICES.get(kind) or _CHOICES.get(undated(kind))
     if shape is not None:
         require(choice, shape, path)
+        if shape is _AllowedTools:
+            for index, each in enumerate(choice["tools"]):
+                require(each, _shape_of_allowed(each), f"{path}.tools[{index}]")
     elif not is_extension(kind):
         raise wording.wrong_value(f"{path}.type", kind, _CHOICES)
 
 
+def _shape_of_allowed(tool: Mapping[str, Any]) -> type[_Allowed]:
+    kind = tool.get("type")
+    return _ALLOWED.get(kind, _Allowed) if isinstance(kind, str) else _Allowed
+
+
 def check_chosen(choice: str | dict[str, Any], tools: Sequence[Tool]) -> None:
-    """Raise BadRequest if the tool that `choice` wants used is not among `tools`, or there is none to be used."""
+    """Raise BadRequest if a tool that `choice` names is not among `tools`, or there is none to be used."""
     if isinstance(choice, str):
         if choice == "required" and not tools:
             raise wording.choice_without_tools(choice)
         return
-    kind = choice["type"]
-    if kind == "allowed_tools" or any(_is_chosen(tool, choice) for tool in tools):
+    if choice["type"] != "allowed_tools":
+        _check_named(choice, tools)
+        return
+    for each in choice["tools"]:
+        _check_named(each, tools)
+
+
+def _check_named(choice: Mapping[str, Any], tools: Sequence[Tool]) -> None:
+    if any(_is_chosen(tool, choice) for tool in tools):
         return
     # Without any tools the official API names the kind, not the tool.
     name = choice.get("name") or choice.get("server_label")
-    raise wording.choice_not_found(name if name and tools else kind)
+    raise wording.choice_not_found(name if name and tools else choice["type"])
 
 
 def _is_chosen(tool: Tool, choice: Mapping[str, Any]) -> bool:

@@ -16,7 +16,9 @@ lookback       turns that were stored while nobody took words
 finding        what lists and searches want
 words          as they are looked for
 writer         writes that wait share a transaction
+naming         statements that say of which period their tree is
 database       connections, bounded in time
+troubles       what is the matter with it, in words
 statements     queries.sql, made ready
 migrating      the tables, as numbered scripts, forward only; schema.sql is what they make
 """

@@ -1,12 +1,14 @@
 """What the clock of the database shows, as far as it is known here.
 
 Leases are by that clock. A database that stood still, or a way to it, may do late what it was asked, when nobody waits
-for it any more. So who claims says until when the claim is meant: one that comes later claims nothing.
+for it any more. So who claims says until when the claim is meant: one that comes later claims nothing. Times that a
+server has from its own clock, and others act upon, are corrected, as machines need not agree.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from catena.store.postgres.database import Database
@@ -21,11 +23,16 @@ _QUICK: Final = 0.25
 """Seconds that a look may take to be good for longer: what came late tells a time that was."""
 
 
-class Clock:
-    """The clock of this database."""
+_ALIKE: Final = 1.0
+"""Seconds by which the clock of this machine may be another's without any harm."""
 
-    def __init__(self, database: Database) -> None:
+
+class Clock:
+    """The clock of this database; `wall` is that of this machine."""
+
+    def __init__(self, database: Database, wall: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._wall = wall
         self._ahead = 0.0
         self._good_until = float("-inf")
 
@@ -38,6 +45,13 @@ class Clock:
             self._ahead = float(shown) - seen
             self._good_until = seen + _FOR if seen - began < _QUICK else began
         return time.monotonic() + self._ahead
+
+    def corrected(self, moment: float) -> float:
+        """What it shows at a moment of this machine's clock, as far as is known by now."""
+        if self._good_until == float("-inf"):
+            return moment
+        wrong = time.monotonic() + self._ahead - self._wall()
+        return moment + wrong if abs(wrong) > _ALIKE else moment
 
 
 def latest(now: float, lease: float) -> float:

@@ -17,7 +17,9 @@ import msgspec
 
 from catena.errors import StoreUnavailable
 from catena.store.cipher import CLEAR, Cipher
+from catena.store.postgres.naming import Naming
 from catena.store.postgres.statements import Statement
+from catena.store.postgres.troubles import trouble
 
 __all__ = ["Database", "DatabaseSettings", "Durability", "Row", "Session", "Values", "is_out_of_reach"]
 
@@ -43,6 +45,8 @@ _GONE: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the database has said goodbye on it
+    asyncpg.ReadOnlySQLTransactionError,  # it is another now, and the primary is elsewhere
+    asyncpg.TooManyConnectionsError,
     OSError,
     TimeoutError,
 )
@@ -53,6 +57,9 @@ _LONG: Final = 3600.0
 
 _LEAVE: Final = 1.0
 """Seconds to give a connection back, or to say goodbye."""
+
+_STATEMENTS: Final = 200
+"""Statements that a connection keeps ready, each with a plan of some 150 KB in the memory of the database."""
 
 _IDLE: Final = "30s"
 """After which a session that stands in the middle of a transaction, as its server froze, holds others up no more."""
@@ -80,19 +87,22 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """A transaction under way."""
 
-    def __init__(self, connection: Any, timeout: float, cipher: Cipher) -> None:
+    def __init__(self, connection: Any, timeout: float, cipher: Cipher, naming: Naming | None) -> None:
         self.cipher = cipher
         self._connection = connection
         self._timeout = timeout
+        self._naming = naming
 
     async def fetch(self, statement: Statement, values: Values) -> Sequence[Row]:
+        if self._naming is not None:
+            statement = self._naming.named(statement, values)
         rows: Sequence[Row] = await self._connection.fetch(
             statement.sql, *statement.arguments(values), timeout=self._timeout
         )
         return rows
 
     async def fetch_each(self, statement: Statement, values: Sequence[Values]) -> Sequence[Row]:
-        """The one row that the statement gives for each of these, all sent at once."""
+        """The one row that the statement, as it is, gives for each of these, all sent at once."""
         arguments = [statement.arguments(each) for each in values]
         rows: Sequence[Row] = await self._connection.fetchmany(
             statement.sql, arguments, timeout=self._timeout
@@ -111,6 +121,9 @@ class Database:
     cipher: Cipher = CLEAR
     """How contents stand in the tables: who reads and writes them opens and seals."""
 
+    naming: Naming | None = None
+    """What statements about a tree name beside it, if it makes them cheaper."""
+
     def __init__(self, pool: Any, settings: DatabaseSettings, *, answer_within: float | None = None) -> None:
         self._pool = pool
         self._settings = settings
@@ -127,7 +140,7 @@ class Database:
             timeout=settings.timeout,
             command_timeout=settings.timeout,  # of what begins and ends transactions
             reset=_nothing,  # no statement of ours outlives its transaction
-            statement_cache_size=0 if pooled else 100,
+            statement_cache_size=0 if pooled else _STATEMENTS,
             max_cached_statement_lifetime=0,
             server_settings={} if pooled else _session(settings),
         )
@@ -138,7 +151,10 @@ class Database:
                 async with database._connection() as connection:
                     await connection.execute("SELECT 1", timeout=settings.timeout)
         except ValueError as error:
-            raise StoreUnavailable("The database's URL cannot be used.") from error
+            raise StoreUnavailable(
+                "The database's URL cannot be used.",
+                advice="Correct store.database: postgresql://USER@HOST:PORT/NAME",
+            ) from error
         except StoreUnavailable:
             await database.close()
             raise
@@ -148,6 +164,7 @@ class Database:
         """The same for what looks through everything, and may take long."""
         patient = Database(self._pool, self._settings, answer_within=_LONG)
         patient.cipher = self.cipher
+        patient.naming = self.naming
         return patient
 
     async def close(self) -> None:
@@ -162,20 +179,18 @@ class Database:
 
         async def send() -> Sequence[Row]:
             async with self._connection() as connection:
-                return await Session(connection, self._answer_within, self.cipher).fetch(statement, values)
+                return await self._session(connection).fetch(statement, values)
 
         return await _unhindered(send, "The store could not be reached")
 
     async def fetch_each(self, statement: Statement, values: Sequence[Values]) -> Sequence[Row]:
-        """The one row that a statement gives for each of these, in one transaction and one round trip."""
+        """The one row that a statement, as it is, gives for each of these, in one transaction and one round trip."""
         if self._settings.pooled:
             return await self.transaction(lambda session: session.fetch_each(statement, values))
 
         async def send() -> Sequence[Row]:
             async with self._connection() as connection:
-                return await Session(connection, self._answer_within, self.cipher).fetch_each(
-                    statement, values
-                )
+                return await self._session(connection).fetch_each(statement, values)
 
         return await _unhindered(send)
 
@@ -196,7 +211,7 @@ class Database:
                 self._connection() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                session = Session(connection, self._answer_within, self.cipher)
+                session = self._session(connection)
                 await session.execute(_AS_THEY_ARE)  # before the first query, which begins the moment
                 return await job(session)
 
@@ -205,7 +220,10 @@ class Database:
         async with self._connection() as connection, connection.transaction(isolation=isolation):
             if self._settings.pooled and self._settings.durability == "normal":
                 await connection.execute("SET LOCAL synchronous_commit = off")
-            return await job(Session(connection, self._answer_within, self.cipher))
+            return await job(self._session(connection))
+
+    def _session(self, connection: Any) -> Session:
+        return Session(connection, self._answer_within, self.cipher, self.naming)
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
@@ -258,10 +276,4 @@ def _ours(what: str) -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise StoreUnavailable(f"{what}: {_named(error)}.") from error
-
-
-def _named(error: BaseException) -> str:
-    # What the database says may have values in it, which are for no log.
-    sqlstate = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__} {sqlstate}" if sqlstate else type(error).__name__
+        raise trouble(what, error) from error

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from catena.errors import StoreUnavailable
 from catena.store.postgres.database import Database, Row, Session
 from catena.store.postgres.lookback import look_back
+from catena.store.postgres.rows import those
 from catena.store.postgres.statements import Q, Statement
 from catena.store.postgres.words import of_project, vector_of
 from catena.wire.words import VERSION, words_of
@@ -132,9 +133,8 @@ async def _fill(session: Session, which: Statement) -> bool:
     held = await session.fetch(which, {"limit": _AT_ONCE})
     if not held:
         return False
-    keys = {"trees": [row["tree"] for row in held], "ids": [row["turn"] for row in held]}
     # In a statement of its own, which sees what was deleted before these were held.
-    turns = await session.fetch(Q["to_word"], {**keys, "most": _MOST})
+    turns = await session.fetch(Q["to_word"], {**_keys_in(held), "most": _MOST})
     vectors = await asyncio.to_thread(_vectors, turns)
     found = [(row["tree"], row["turn"], vector) for row, vector in zip(turns, vectors, strict=True) if vector]
     words = {
@@ -143,9 +143,12 @@ async def _fill(session: Session, which: Statement) -> bool:
         "vectors": [vector for _, _, vector in found],
     }
     await session.fetch(Q["add_words"], words)
-    taken = {"trees": [row["tree"] for row in turns], "ids": [row["turn"] for row in turns]}
-    await session.fetch(Q["drop_unworded"], taken)
+    await session.fetch(Q["drop_unworded"], _keys_in(turns))
     return True
+
+
+def _keys_in(rows: Sequence[Row]) -> dict[str, Any]:
+    return those([(row["tree"], row["turn"]) for row in rows])
 
 
 def _vectors(turns: Sequence[Row]) -> list[str | None]:

@@ -15,6 +15,7 @@ from catena.store.postgres.database import Database, DatabaseSettings, Session
 from catena.store.postgres.partitions import complete, layout_of, make_ahead
 from catena.store.postgres.periods import Layout, partitioned
 from catena.store.postgres.statements import Q
+from catena.store.postgres.troubles import NOT_OURS
 from catena.store.sql import load_migrations
 
 __all__ = ["check_schema", "migrate"]
@@ -22,9 +23,9 @@ __all__ = ["check_schema", "migrate"]
 _SCRIPTS: Final = load_migrations("catena.store.postgres")
 _PARTITIONING: Final = (resources.files("catena.store.postgres") / "partitioning.sql").read_text("utf-8")
 _ANOTHER_LAYOUT: Final = (
-    "The database has its tables already, and not in these partitions, which are for a new database. "
-    "To go over to them: catena export, and catena import into a new one."
+    "The database has its tables already, and not in these partitions, which are for a new database."
 )
+_GO_OVER: Final = "To go over to them: catena export, and catena import into a new one."
 
 
 async def migrate(settings: DatabaseSettings, layout: Layout | None = None) -> tuple[int, int]:
@@ -51,7 +52,7 @@ async def _migrate(session: Session, wanted: Layout | None) -> tuple[int, int]:
         await session.fetch(Q["set_layout"], {"days": wanted.days, "shards": wanted.shards})
     layout = await layout_of(session)
     if wanted not in (None, layout):
-        raise StoreUnavailable(_ANOTHER_LAYOUT)
+        raise StoreUnavailable(_ANOTHER_LAYOUT, advice=_GO_OVER)
     for script in _SCRIPTS[before:]:
         await session.execute(partitioned(script, layout) if layout is not None else script)
     if layout is not None:
@@ -72,7 +73,8 @@ async def check_schema(session: Session) -> None:
             f"has the tables of an older Catena (schema {version})" if version else "has no tables of Catena"
         )
         raise StoreUnavailable(
-            f"The database {tables}; this version needs schema {len(_SCRIPTS)}. Run: catena migrate"
+            f"The database {tables}; this version needs schema {len(_SCRIPTS)}.",
+            advice="Run: catena migrate (for the same store.database, or with the same --database)",
         )
 
 
@@ -81,12 +83,20 @@ async def _version(session: Session) -> int:
     if not known:
         return 0
     rows = await session.fetch(Q["version"], {})
-    return int(rows[0]["version"]) if rows else 0
+    if not rows:
+        return 0
+    version = rows[0]["version"]
+    ((ours,),) = await session.fetch(Q["has_turns"], {})
+    if not ours or not isinstance(version, int):
+        raise StoreUnavailable(
+            "The database has a table schema_version that is not Catena's.", advice=NOT_OURS
+        )
+    return version
 
 
 def _check_known(version: int) -> None:
     if version > len(_SCRIPTS):
         raise StoreUnavailable(
-            f"The database was migrated by a newer Catena (schema {version}; this one knows {len(_SCRIPTS)}). "
-            "Use that version: catena --version"
+            f"The database was migrated by a newer Catena (schema {version}; this one knows {len(_SCRIPTS)}).",
+            advice="Start that version, or a newer one; this is what catena --version says.",
         )

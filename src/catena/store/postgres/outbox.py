@@ -9,6 +9,7 @@ import msgspec
 
 from catena.store import Delivery, Endpoint, Status
 from catena.store.cipher import Cipher
+from catena.store.postgres.clock import Clock
 from catena.store.postgres.database import Database, Row
 from catena.store.postgres.statements import Q
 
@@ -19,15 +20,23 @@ _decode: Final = msgspec.json.Decoder(Endpoint).decode
 
 
 class Outbox:
-    """The verbs of a `Store` for webhooks."""
+    """The verbs of a `Store` for webhooks. Servers tell times by their own clocks; those of the database are kept."""
 
     _database: Database
+    _clock: Clock
 
     async def notify(self, project: str, turn_id: str, status: Status, at: float) -> None:
-        end = {"project": project, "subject": turn_id, "event_type": f"response.{status}", "due": at}
+        end = {
+            "project": project,
+            "subject": turn_id,
+            "event_type": f"response.{status}",
+            "due": self._clock.corrected(at),
+        }
         await self._database.fetch(Q["notify"], end)
 
     async def claim_deliveries(self, now: float, lease: float, *, limit: int) -> Sequence[Delivery]:
+        await self._clock.now()
+        now = self._clock.corrected(now)
         until = now + lease
         rows = await self._database.fetch(Q["claim_deliveries"], {"now": now, "until": until, "limit": limit})
         return [
@@ -43,7 +52,7 @@ class Outbox:
         ]
 
     async def postpone(self, delivery: Delivery, due: float) -> None:
-        await self._database.fetch(Q["postpone"], {**_place_of(delivery), "next": due})
+        await self._database.fetch(Q["postpone"], {**_place_of(delivery), "next": self._clock.corrected(due)})
 
     async def drop_delivery(self, delivery: Delivery) -> None:
         await self._database.fetch(Q["drop_delivery"], _place_of(delivery))

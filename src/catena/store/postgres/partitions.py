@@ -108,7 +108,7 @@ async def _make(session: Session, layout: Layout, period: Period) -> None:
         await make_table(session, layout, table, period.table(table))
     await lock(session, map(rest_of, TREE_TABLES))
     for table in TREE_TABLES:
-        names = {"rest": rest_of(table), "new": period.table(table), "holds": period.holds}
+        names = {"rest": rest_of(table), "new": period.table(table), "holds": period.has()}
         written = await columns_of(session, table)
         # That for the rest may stay as it is only if it has nothing that belongs here.
         await session.fetch(statement("move_from_rest", **names, written=written), {})
@@ -136,7 +136,7 @@ async def attach(session: Session, table: str, period: Period, name: str) -> Non
 
 async def bind(session: Session, name: str, period: Period) -> None:
     """Have a table hold nothing but what is of a period."""
-    await session.execute(f"ALTER TABLE {name} ADD CONSTRAINT {_BOUND} CHECK ({period.holds})")
+    await session.execute(f"ALTER TABLE {name} ADD CONSTRAINT {_BOUND} CHECK ({period.has()})")
 
 
 async def columns_of(session: Session, table: str) -> str:

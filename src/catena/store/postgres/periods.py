@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -20,11 +21,13 @@ __all__ = [
     "Layout",
     "Period",
     "by_hash",
+    "day_of",
     "names_of_shards",
     "partitioned",
     "period_called",
     "rest_of",
     "shards",
+    "whole_days",
 ]
 
 TREE_TABLES: Final = (
@@ -90,15 +93,19 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def bounds(self) -> tuple[str, str | None]:
         """The first key, and the first behind it, as PostgreSQL reads them; None if there are none behind it."""
-        low = self.day % RING
-        high = low + self.days
+        low, high = self.keys.start, self.keys.stop
         return _literal(low), _literal(high) if high < RING else None
 
     @property
-    def holds(self) -> str:
-        """The condition for its trees."""
+    def keys(self) -> range:
+        """The days with which the keys of its trees begin."""
+        first = self.day % RING
+        return range(first, first + self.days)
+
+    def has(self, tree: str = "tree") -> str:
+        """The condition for its trees, by the column that has their keys."""
         low, high = self.bounds
-        return f"tree >= {low}" + (f" AND tree < {high}" if high else "")
+        return f"{tree} >= {low}" + (f" AND {tree} < {high}" if high else "")
 
     @property
     def values(self) -> str:
@@ -108,8 +115,20 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
     def overlaps(self, other: Period) -> bool:
         """Whether keys of the one are keys of the other, as they are years apart."""
-        mine, theirs = self.day % RING, other.day % RING
-        return mine < theirs + other.days and theirs < mine + self.days
+        return self.keys.start < other.keys.stop and other.keys.start < self.keys.stop
+
+
+def day_of(tree: bytes) -> int:
+    """The day with which a key begins."""
+    return int.from_bytes(tree[:2]) >> 4
+
+
+def whole_days(trees: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The first and the last key of the days from that of the first of these trees to that of the last."""
+    if not trees:
+        return b"", b""
+    first, last = day_of(min(trees)), day_of(max(trees))
+    return (first << 4).to_bytes(2) + bytes(6), (last << 4 | 15).to_bytes(2) + b"\xff" * 6
 
 
 def period_called(turns: str, layout: Layout) -> Period | None:

@@ -92,6 +92,14 @@ CASE WHEN t.payloads IS NOT NULL THEN ARRAY(
   WHERE u.tree = t.tree AND u.turn = t.id
 ) END AS pieces;
 
+-- name: pieces_of_tree
+-- The same in a statement about one tree. As they name it, the planner knows that no other partition has them.
+CASE WHEN t.payloads IS NOT NULL THEN ARRAY(
+  SELECT p.hash || p.content FROM payload_uses u
+  CROSS JOIN LATERAL (SELECT * FROM payloads q WHERE q.tree = :tree AND q.hash = u.hash LIMIT 1) p
+  WHERE u.tree = :tree AND u.turn = t.id
+) END AS pieces;
+
 -- name: state
 -- What a turn is, whosever it may be.
 SELECT project, status, deleted, fence, payloads, listed FROM turns WHERE tree = :tree AND id = :id;
@@ -105,7 +113,7 @@ SELECT status, deleted, payloads, listed FROM turns WHERE tree = :tree AND id = 
 SELECT created_at, number FROM turns WHERE tree = :tree AND id = :id AND project = :project;
 
 -- name: load
-SELECT {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, {pieces}
+SELECT {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, {pieces_of_tree}
 FROM turns t WHERE t.tree = :tree AND t.id = :id AND t.project = :project AND NOT t.deleted;
 
 -- name: load_chain
@@ -147,7 +155,8 @@ CASE WHEN t.payloads IS NOT NULL THEN ARRAY(
 
 -- name: load_tree
 -- All turns of a tree without their contents.
-SELECT {columns}, NULL::bytea AS input, NULL::bytea AS output, t.fields, NULL::bytea AS cuts, t.payloads, t.number, {pieces}
+SELECT {columns}, NULL::bytea AS input, NULL::bytea AS output, t.fields, NULL::bytea AS cuts, t.payloads, t.number,
+  {pieces_of_tree}
 FROM turns t WHERE t.tree = :tree AND t.project = :project;
 
 -- name: home_of_foreign_item
@@ -310,15 +319,19 @@ RETURNING {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, 
 -- several runs, so who waits for one must hold no other.
 WITH mine AS MATERIALIZED (
   SELECT t.tree, t.id FROM unnest(:trees, :ids) AS r (tree, id) JOIN turns t ON t.tree = r.tree AND t.id = r.id
-  WHERE t.status < 2 AND t.owner = :owner
+  WHERE {where} AND t.status < 2 AND t.owner = :owner
 ), free AS MATERIALIZED (
   SELECT t.tree, t.id FROM mine m JOIN turns t ON t.tree = m.tree AND t.id = m.id
-  WHERE t.status < 2 AND t.owner = :owner FOR NO KEY UPDATE OF t SKIP LOCKED
+  WHERE {where} AND t.status < 2 AND t.owner = :owner FOR NO KEY UPDATE OF t SKIP LOCKED
 ), renewed AS (
-  UPDATE turns t SET lease_until = now() + :lease * interval '1 second'
-  FROM free f WHERE t.tree = f.tree AND t.id = f.id AND t.status < 2 AND t.owner = :owner RETURNING t.tree, t.id
+  UPDATE turns t SET lease_until = now() + :lease * interval '1 second' FROM free f
+  WHERE t.tree = f.tree AND t.id = f.id AND {where} AND t.status < 2 AND t.owner = :owner RETURNING t.tree, t.id
 )
 SELECT m.tree, m.id, r.id IS NOT NULL AS renewed FROM mine m LEFT JOIN renewed r ON r.tree = m.tree AND r.id = m.id;
+
+-- name: of_their_days
+-- What tells which partitions by time have none of several trees. A part of statements, where there are some.
+t.tree >= :first_tree AND t.tree <= :last_tree;
 
 -- name: renew_one
 UPDATE turns SET lease_until = now() + :lease * interval '1 second'
@@ -330,11 +343,12 @@ WHERE tree = :tree AND id = :id AND project = :project AND status = 1 AND fence 
 
 -- name: append_log
 -- The run stays its writer's own while a batch is written: who claims it afterwards finds the batch, or it is refused.
+-- That this is the first one is asked of a row, or the planner would forget all that stands beside what is never true.
 WITH mine AS MATERIALIZED (
-  SELECT 1 FROM turns
+  SELECT :batch = 0 AS begins FROM turns
   WHERE tree = :tree AND id = :id AND project = :project AND fence = :fence AND status < 2 FOR SHARE
 ), anew AS (
-  DELETE FROM logs USING mine WHERE :batch = 0 AND tree = :tree AND turn = :id AND batch > 0
+  DELETE FROM logs USING mine WHERE mine.begins AND tree = :tree AND turn = :id AND batch > 0
 ), added AS (
   INSERT INTO logs (tree, turn, batch, chunks) SELECT :tree, :id, :batch, :chunks FROM mine
   ON CONFLICT (tree, turn, batch) DO UPDATE SET chunks = excluded.chunks
@@ -439,6 +453,9 @@ SELECT to_regclass('schema_version') IS NOT NULL AS known;
 -- name: version
 SELECT version FROM schema_version;
 
+-- name: has_turns
+SELECT to_regclass('turns') IS NOT NULL AS known;
+
 -- name: forget_version
 DELETE FROM schema_version;
 
@@ -534,7 +551,7 @@ ORDER BY t.tree, t.project LIMIT :limit;
 
 -- name: copy_turns
 -- The turns of a tree that have ended, whole.
-SELECT {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, {pieces}
+SELECT {columns}, t.input, t.output, t.fields, t.cuts, t.payloads, t.number, {pieces_of_tree}
 FROM turns t WHERE t.tree = :tree AND t.project = :project AND t.status >= 2;
 
 -- name: conversations_of_tree
@@ -666,8 +683,9 @@ WITH free AS MATERIALIZED (
 {claim_free};
 
 -- name: waiting_among
-SELECT t.tree, t.id FROM unnest(:trees, :ids) AS w (tree, id) JOIN turns t ON t.tree = w.tree AND t.id = w.id
-WHERE t.status = 0;
+SELECT t.tree, t.id FROM unnest(:trees, :ids) AS w (tree, id) CROSS JOIN LATERAL (
+  SELECT * FROM turns t WHERE t.tree = w.tree AND t.id = w.id AND {where} LIMIT 1
+) t WHERE t.status = 0;
 
 -- name: removals
 SELECT number FROM removals WHERE tree = :tree;
@@ -780,7 +798,8 @@ SELECT w.tree, w.turn, w.vector::tsvector FROM unnest(:trees, :ids, :vectors) AS
 ON CONFLICT (tree, turn) DO UPDATE SET vector = excluded.vector;
 
 -- name: drop_unworded
-DELETE FROM unworded u USING unnest(:trees, :ids) AS d (tree, turn) WHERE u.tree = d.tree AND u.turn = d.turn;
+DELETE FROM unworded t USING unnest(:trees, :ids) AS d (tree, turn)
+WHERE t.tree = d.tree AND t.turn = d.turn AND {where};
 
 -- name: drop_words
 DELETE FROM words WHERE tree = :tree AND turn = ANY (:ids);
@@ -805,7 +824,9 @@ SELECT tree, turn, project, input, output FROM (
   SELECT s.tree, s.turn, s.place, t.project, t.input, t.output,
     sum(coalesce(length(t.input), 0) + coalesce(length(t.output), 0)) OVER (ORDER BY s.place) AS bytes
   FROM unnest(:trees, :ids) WITH ORDINALITY AS s (tree, turn, place)
-  LEFT JOIN turns t ON t.tree = s.tree AND t.id = s.turn
+  LEFT JOIN LATERAL (
+    SELECT * FROM turns t WHERE t.tree = s.tree AND t.id = s.turn AND {where} LIMIT 1
+  ) t ON true
 ) w WHERE bytes <= :most OR place = 1;
 
 -- name: behind
@@ -943,6 +964,10 @@ WHERE attrelid = to_regclass(:kind) AND attnum > 0 AND NOT attisdropped AND attg
 -- name: hold_name
 -- Until the transaction has ended, unless somebody else has it.
 SELECT pg_try_advisory_xact_lock(hashtextextended('catena ' || current_schema() || ' ' || :kind, 0)) AS held;
+
+-- name: await_name
+-- The same, when nobody else has it any more.
+SELECT pg_advisory_xact_lock(hashtextextended('catena ' || current_schema() || ' ' || :kind, 0));
 
 -- name: estimate
 -- About how many rows a table has, by what the database noted last; less than nothing if it has noted nothing yet.

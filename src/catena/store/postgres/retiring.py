@@ -158,6 +158,8 @@ class Retiring:
     async def replace(self, session: Session) -> None:
         """Copy what stays, and have that in the place of all."""
         await self._hold(session)
+        # Each change needs all tables, and holds what another waits for from here on: so they come one after another.
+        await session.fetch(Q["await_name"], {"kind": "replace"})
         await self._check_watched(session)
         await session.execute("CREATE TEMP TABLE kept_trees (tree bytea) ON COMMIT DROP")
         await session.fetch(statement("keep_survivors", **self._parts), self._values)

@@ -12,6 +12,7 @@ from catena.store import Turn
 from catena.store.cipher import Cipher
 from catena.store.payloads import Place
 from catena.store.postgres.database import Row
+from catena.store.postgres.periods import whole_days
 from catena.store.rows import Prepared, decode_places, key_of, turn_of
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "placed",
     "sealed_labels",
     "stored_labels",
+    "those",
     "turn_in",
     "turns_in",
     "values_of",
@@ -117,10 +119,16 @@ def place_of(project: str, turn_id: str) -> dict[str, Any] | None:
     return None if key is None else {"tree": key[0], "id": key[1], "project": project}
 
 
-def keys_of(turn_ids: Iterable[str]) -> dict[str, list[bytes]]:
+def keys_of(turn_ids: Iterable[str]) -> dict[str, Any]:
     """By what several turns are looked up, but for ids that cannot be ours."""
-    keys = [key for turn_id in turn_ids if (key := key_of(turn_id)) is not None]
-    return {"trees": [tree for tree, _ in keys], "ids": [rest for _, rest in keys]}
+    return those([key for turn_id in turn_ids if (key := key_of(turn_id)) is not None])
+
+
+def those(keys: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """By what the turns with these keys are looked up, and between which keys their trees are."""
+    trees = [tree for tree, _ in keys]
+    first, last = whole_days(trees)
+    return {"trees": trees, "ids": [rest for _, rest in keys], "first_tree": first, "last_tree": last}
 
 
 def placed(payloads: bytes | None, columns: Sequence[str]) -> set[bytes]:

@@ -15,7 +15,7 @@ import msgspec
 from catena.store.paging import Page
 from catena.store.sql import load_queries
 
-__all__ = ["Q", "Statement", "ordered", "statement"]
+__all__ = ["OF_DAYS", "Q", "Statement", "ordered", "statement"]
 
 _SQL: Final = load_queries("catena.store.postgres")
 _PART: Final = re.compile(r"\{(\w+)\}")
@@ -26,7 +26,7 @@ _TYPES: Final[Mapping[str, str]] = {
     for kind, names in {
         "bytea": "tree id parent model payloads fields input output cuts request hash content key_name key_body chunks "
         "metadata tip conversation head document document_before name body body_before blob digest filename purpose "
-        "until_tree begun_before",
+        "until_tree first_tree last_tree begun_before",
         "bytea[]": "names ids trees hashes contents labels sealed_labels foreign_ids but names found_trees found_ids",
         "bool[]": "in_items",
         "float8[]": "amounts",
@@ -77,6 +77,7 @@ _PARTS: Final = {
     "belongings",
     "columns",
     "pieces",
+    "pieces_of_tree",
     "item_pieces",
     "wanted",
     "claim_free",
@@ -100,6 +101,7 @@ _PARTS: Final = {
     "forget_copied",
     "copy_touched",
     "any_turn",
+    "of_their_days",
     "keep_survivors",
 }
 _IN_ORDER: Final = {"list_listed", "list_conversations", "walk", "list_documents", "list_files"}
@@ -116,7 +118,7 @@ def ordered(name: str, page: Page) -> Statement:
 
 
 Q: Final[Mapping[str, Statement]] = {
-    **{name: statement(name, found="") for name in _SQL.keys() - _PARTS - _IN_ORDER},
+    **{name: statement(name, found="", where="true") for name in _SQL.keys() - _PARTS - _IN_ORDER},
     **{
         f"{name}_{order}": statement(name, found="", **parts)
         for name in _IN_ORDER
@@ -135,3 +137,9 @@ Q: Final[Mapping[str, Statement]] = {
     },
 }
 """All of them; those that list have one for each order, and those that may look for words one for that."""
+
+OF_DAYS: Final[Mapping[str, Statement]] = {
+    Q[name].sql: statement(name, where="{of_their_days}")
+    for name in ("renew", "waiting_among", "to_word", "drop_unworded")
+}
+"""Those about several trees that can say of which days these are, by what they are without."""

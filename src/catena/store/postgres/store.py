@@ -30,7 +30,9 @@ from catena.store.postgres.lineage import PostgresLineage
 from catena.store.postgres.lookback import forget_words
 from catena.store.postgres.migrating import check_schema
 from catena.store.postgres.moving import Moving
+from catena.store.postgres.naming import Naming
 from catena.store.postgres.outbox import Outbox
+from catena.store.postgres.partitions import layout_of
 from catena.store.postgres.peers import PostgresPeers
 from catena.store.postgres.removal import below, drop_payloads, erase
 from catena.store.postgres.resealing import PostgresResealing, unlocked
@@ -86,6 +88,9 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         database = await Database.open(settings)
         try:
             await database.transaction(check_schema)
+            layout = await database.transaction(layout_of)
+            if layout is not None:
+                database.naming = Naming(layout, plans_are_kept=not settings.pooled)
             database.cipher = await unlocked(database, key_file)
             searched = searched and not database.cipher.sealing  # words would tell what is sealed
             if not searched:
@@ -117,7 +122,8 @@ class PostgresStore(Leases, Conversations, Outbox, Moving):
         await self._turns.begin(turn, owner=owner, lease=lease, request=request)
 
     async def finish(self, turn: Turn, *, notify_at: float | None = None) -> None:
-        await self._turns.finish(turn, notify_at=notify_at)
+        at = self._clock.corrected(notify_at) if notify_at is not None else None
+        await self._turns.finish(turn, notify_at=at)
         if self._indexing is not None:
             self._indexing.stored()
 

@@ -47,7 +47,9 @@ class Writer:
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Write(statement, values, future))
+        naming = self._database.naming
+        named = naming.named(statement, values) if naming is not None else statement
+        self._waiting.append(_Write(named, values, future))
         self._wake.set()
         return await future
 

@@ -1,4 +1,4 @@
-"""The work of `catena export`, `catena import` and `catena backup`: stores and files opened, progress shown."""
+"""The work of the commands that are in a database themselves: it and files are store, progress is shown."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from catena.access import DEFAULT_PROJECT, Registry
+from catena.cli.official_api import official_api
 from catena.cli.terminal import errors, stop
 from catena.config import Config, database_path, encryption_key_path, is_postgres
 from catena.errors import CatenaError
 from catena.moving import Arrived, BadLine, Left, arrive, last_place, leave
 from catena.moving.leaving import House
 from catena.moving.official import NotTaken, take
+from catena.retention import Retention
 from catena.store.moving import Which
 from catena.store.sqlite import SqliteStore, copy_database
 from catena.stores import open_store
-from catena.upstream.http import HttpClient, HttpError
+from catena.upstream.http import HttpError
 
 __all__ = [
     "back_up",
     "existing_path",
     "export_to",
-    "house",
     "import_from",
     "import_official",
+    "opened",
+    "retention_of",
     "run",
     "snapshot",
 ]
 
 
 async def export_to(output: Path | None, config: Config, which: Which, *, resume: bool) -> None:
-    async with snapshot(config) as opened:
-        await _check_project(opened, which.project)
+    async with snapshot(config) as store:
+        await _check_project(store, which.project)
         with _target(output, resume=resume) as file, _progress() as progress:
             left = last_place(file) if resume and file.seek(0, os.SEEK_END) else Left()
             if left is None:
                 errors.print(f"{output} is whole already.")
                 return
-            bar = progress.add_task("trees", total=(await opened.usage()).trees)
+            bar = progress.add_task("trees", total=(await store.usage()).trees)
             done = await leave(
-                opened,
+                store,
                 file,
                 which,
                 now=int(time.time()),
@@ -61,11 +63,11 @@ async def export_to(output: Path | None, config: Config, which: Which, *, resume
     errors.print(f"{done.trees} trees with {done.turns} turns")
 
 
-async def _check_project(opened: House, name: str | None) -> None:
+async def _check_project(store: House, name: str | None) -> None:
     """End the command for a project that has nothing and was never made: it was mistyped."""
-    if name is None or name in (stored := await opened.projects()):
+    if name is None or name in (stored := await store.projects()):
         return
-    made = [DEFAULT_PROJECT, *(project.name for project in await Registry(opened.documents).projects())]
+    made = [DEFAULT_PROJECT, *(project.name for project in await Registry(store.documents).projects())]
     if name not in made:
         known = sorted({each.partition("/")[0] for each in (*stored, *made)})
         stop(f"There is no project '{name}'. There are: {', '.join(known)}.")
@@ -78,24 +80,40 @@ def _not_there(output: Path | None) -> NoReturn:
 
 
 async def import_from(source: Path | None, config: Config, project: str | None) -> None:
-    async with house(config) as opened:
+    async with opened(config) as store:
         with _source(source) as (file, size), _progress() as progress:
             bar = progress.add_task("bytes", total=size)
             done = await arrive(
-                opened,
+                store,
                 file,
                 project=project,
                 told=lambda arrived: progress.update(bar, completed=arrived.bytes_read),
             )
-    _tell(done)
+        _tell(done, (await retention_of(store, config).due()).turns)
 
 
-def _tell(done: Arrived) -> None:
+def retention_of(store: House, config: Config) -> Retention:
+    """What removes what has had its time, by the terms of `config`."""
+    from catena.history import History
+    from catena.prefix import PrefixCache
+    from catena.server import retention_term  # imports the world: only when it is needed
+
+    history = History(store, PrefixCache(0))
+    return Retention(store, history, term=retention_term(config), clock=time.time)
+
+
+def _tell(done: Arrived, due: int) -> None:
+    """Say what has come, and if some of it would soon go: a server's next sweep may be within a minute."""
     known = done.turns - done.new_turns
     errors.print(
         f"{done.trees} trees with {done.turns} turns"
         + (f", of which {known} were there already" if known else "")
     )
+    if due:
+        errors.print(
+            f"[bold yellow]catena:[/] {due} turns in this database are older than store.retention_days lets them be, "
+            "and go with a server's next sweep. To keep them, raise it before that."
+        )
 
 
 async def back_up(destination: Path, config: Config) -> None:
@@ -105,34 +123,19 @@ async def back_up(destination: Path, config: Config) -> None:
 
 
 async def import_official(config: Config, ids: list[str], project: str, base_url: str, key: str) -> None:
-    client = HttpClient()
-
-    async def fetch(path: str) -> dict[str, Any] | None:
-        reply = await client.request("GET", base_url + path, headers=[("authorization", f"Bearer {key}")])
-        body = await reply.read()
-        if reply.status == 404:
-            return None
-        if reply.status != 200:
-            raise NotTaken(f"{base_url} answered {reply.status} to GET {path.partition('?')[0]}.")
-        found: dict[str, Any] = msgspec.json.decode(body)
-        return found
-
     done = Arrived()
-    try:
-        async with house(config) as opened:
-            with _progress() as progress:
-                bar = progress.add_task("responses", total=None)
-                for copy in await take(fetch, ids, project, told=lambda _: progress.advance(bar)):
-                    done.new_turns += await opened.put_tree(copy)
-                    done.trees += 1
-                    done.turns += len(copy.turns)
-    finally:
-        await client.close()
-    _tell(done)
+    async with opened(config) as store, official_api(base_url, key) as fetch:
+        with _progress() as progress:
+            bar = progress.add_task("responses", total=None)
+            for copy in await take(fetch, ids, project, told=lambda _: progress.advance(bar)):
+                done.new_turns += await store.put_tree(copy)
+                done.trees += 1
+                done.turns += len(copy.turns)
+        _tell(done, (await retention_of(store, config).due()).turns)
 
 
 @contextlib.asynccontextmanager
-async def house(config: Config) -> AsyncIterator[House]:
+async def opened(config: Config) -> AsyncIterator[House]:
     """The store, for this command alone if it is a SQLite file."""
     store = await open_store(config)
     try:
@@ -145,8 +148,8 @@ async def house(config: Config) -> AsyncIterator[House]:
 async def snapshot(config: Config) -> AsyncIterator[House]:
     """The store to read from. A SQLite file is copied first: so it is of one moment, and a server may have it."""
     if is_postgres(config):
-        async with house(config) as opened:
-            yield opened
+        async with opened(config) as store:
+            yield store
         return
     path = existing_path(config)
     with tempfile.TemporaryDirectory(prefix=".catena-export-", dir=path.parent) as folder:
@@ -220,4 +223,4 @@ def _failing() -> Iterator[None]:
     except (CatenaError, BadLine, NotTaken, HttpError, ValueError) as error:
         stop(str(error))
     except OSError as error:
-        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        stop(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
