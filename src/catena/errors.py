@@ -16,7 +16,7 @@
 Each class knows its HTTP status and envelope, so that one handler answers for all of them. What is
 not in this tree is a bug: logged with its traceback and answered by a plain 500 that reveals nothing.
 
-The envelope and the wordings are those of the official API.
+The envelope and the wordings are those of the official API (spec §10).
 """
 
 from __future__ import annotations

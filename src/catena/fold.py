@@ -311,7 +311,7 @@ class Fold:
         return events
 
     def _may_call(self, name: str) -> bool:
-        """Whether the request allows this call, whatever its engine thinks."""
+        """Whether the request allows this call, whatever its engine thinks (spec §9.5, §9.9)."""
         allowed = self._offered.allowed
         if allowed is not None and name not in allowed:
             return False
@@ -513,7 +513,7 @@ def _usage_of(report: UsageReport) -> Usage:
 
 
 def _response_error_code(error: CatenaError) -> str:
-    """The nearest of the official codes of a failed response, or the one that is on no list but that the
+    """The nearest of the official codes of a failed response (spec §2.1.23), or the one that is on no list but that the
     official API sends: by it clients know that they must compact."""
     if error.code in ("rate_limit_exceeded", "invalid_prompt", "server_error", "context_length_exceeded"):
         return error.code

@@ -6,7 +6,7 @@ with time, and old trees stand together. Nothing depends on it; keys of other or
 The last 24 digits are 20 random ones, drawn once for each turn, and 4 that number the ids of that turn: 0000 is
 the response itself, 0001 its first item. So an item's id names its turn, and needs no index of its own.
 
-This is the layout of the official API's current ids. Clients must treat ids as opaque, and an id is
+This is the layout of the official API's current ids (spec §2.2). Clients must treat ids as opaque, and an id is
 never a capability: every lookup includes the project.
 """
 
@@ -30,7 +30,7 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OURS: Final = re.compile(r"[a-z]+[_-]([0-9a-f]{16})00[0-9a-f]{8}[0-9a-f]{24}")
 _CALL_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-# Prefixes of item ids, where they differ from the first letters of the item's type.
+# Prefixes of item ids, where they differ from the first letters of the item's type (spec §2.2).
 _PREFIXES: Final = {
     "web_search_call": "ws_",
     "file_search_call": "fs_",
@@ -121,5 +121,5 @@ def item_prefix(item_type: str) -> str:
 
 
 def is_well_formed(any_id: str) -> bool:
-    """Whether this could be an id at all: at most 64 letters, digits, underscores and dashes."""
+    """Whether this could be an id at all: at most 64 letters, digits, underscores and dashes (spec §2.2)."""
     return _WELL_FORMED.fullmatch(any_id) is not None

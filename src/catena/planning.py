@@ -284,7 +284,7 @@ class Planner:
         found = self._router.served(model)
         if found is not None:
             return found
-        # The two endpoints answer differently.
+        # The two endpoints answer differently (spec §1.4.15).
         if door == "chat":
             raise NotFound(
                 f"The model '{model}' does not exist or you do not have access to it.",

@@ -42,6 +42,7 @@ QUERY_WORDS: Final = {
         "created_before",
         "dry_run",
         "include",
+        "include_obfuscation",
         "limit",
         "metadata",
         "model",

@@ -1,4 +1,4 @@
-"""Background responses: queued, polled, followed, cancelled, picked up after a crash."""
+"""Background responses: queued, polled, followed, cancelled, picked up after a crash (spec §5)."""
 
 from __future__ import annotations
 

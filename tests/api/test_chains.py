@@ -1,4 +1,4 @@
-"""`previous_response_id`: what is carried, what is not, branches, deletions."""
+"""`previous_response_id`: what is carried, what is not, branches, deletions (spec §3)."""
 
 from __future__ import annotations
 

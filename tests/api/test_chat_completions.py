@@ -1,4 +1,4 @@
-"""Chat completions with `previous_response_id`: turns of the same chains in another dialect."""
+"""Chat completions with `previous_response_id`: turns of the same chains in another dialect (spec §1.3, §11)."""
 
 from __future__ import annotations
 

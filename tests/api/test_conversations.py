@@ -1,4 +1,4 @@
-"""Conversations: their items, the turns that use them, and who may change them when."""
+"""Conversations: their items, the turns that use them, and who may change them when (spec §1.2, §6)."""
 
 from __future__ import annotations
 

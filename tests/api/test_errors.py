@@ -1,4 +1,4 @@
-"""Every error in the official envelope, on every route that exists."""
+"""Every error in the official envelope, on every route that exists (spec §10)."""
 
 from __future__ import annotations
 

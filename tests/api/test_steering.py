@@ -1,4 +1,4 @@
-"""Steering: telling a response more while it is produced."""
+"""Steering: telling a response more while it is produced (spec §7.6)."""
 
 from __future__ import annotations
 

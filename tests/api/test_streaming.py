@@ -1,4 +1,4 @@
-"""Streams over the wire: exact frames, the official SDK's raw stream and its helper."""
+"""Streams over the wire: exact frames, the official SDK's raw stream and its helper (spec §4)."""
 
 from __future__ import annotations
 

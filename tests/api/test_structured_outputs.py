@@ -1,4 +1,4 @@
-"""Answers that have a form: what the schema must be, what the engine sees, what becomes of an answer."""
+"""Answers that have a form: what the schema must be, what the engine sees, what becomes of an answer (spec §9.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tools on engines that know only functions: what the engine sees, and what clients get."""
+"""Tools on engines that know only functions: what the engine sees, and what clients get (spec §9.4-9.9, §9.18-9.22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebSocket mode: many responses over one connection."""
+"""WebSocket mode: many responses over one connection (spec §7)."""
 
 from __future__ import annotations
 

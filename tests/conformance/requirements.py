@@ -1,6 +1,6 @@
 """What the API demands of a server, one sentence for each promise, as data.
 
-An id is the number of what a promise is about, and then one of its own or a name; it never changes. A requirement
+An id is the section and the number, or the name, of the clause of the specification that it restates. A requirement
 without a remark is proved by tests, which name it with `@proves`. Two remarks are possible:
 
     not_yet      since when and why it is not there; no test names it
@@ -175,7 +175,7 @@ ALLOWED_TOOLS = (
 )
 SECTIONS: Final = (
     Section(
-        "Responses",
+        "§1.1 Responses",
         (
             R(
                 "1.1.create",
@@ -207,14 +207,14 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Conversations",
+        "§1.2 Conversations",
         (
             R("1.2.table", "The eight endpoints of /conversations."),
             R("1.2.10", "An unknown path is a 404 that names method and path."),
         ),
     ),
     Section(
-        "Chat Completions",
+        "§1.3 Chat Completions",
         (
             R("1.3.create", "POST /chat/completions answers with a completion or with chunks."),
             R(
@@ -239,7 +239,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Models",
+        "§1.4 Models",
         (
             R("1.4.14", "GET /models lists id, created, object and owned_by; GET /models/{id} gives one."),
             R("1.4.14.delete", "DELETE /models/{id}.", divergence=NO_MODEL_DELETION),
@@ -251,11 +251,11 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Webhook administration",
+        "§1.5 Webhook administration",
         (R("1.5.16", "/webhook_endpoints: the SDK manages them, and the secret is shown when it is made."),),
     ),
     Section(
-        "The response object",
+        "§2.1 The response object",
         (
             R(
                 "2.1.keys",
@@ -297,7 +297,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Ids",
+        "§2.2 Ids",
         (
             R("2.2.25", "Ids have the official prefixes; a call_id is `call_` and 24 letters and digits."),
             R(
@@ -308,7 +308,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Items",
+        "§2.3 Items",
         (
             R("2.3.table", "Every official kind of item is taken as input, stored and listed again."),
             R("2.3.newer", "Items of other kinds are refused.", divergence=UNKNOWN_ITEMS),
@@ -323,7 +323,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Limits",
+        "§2.4 Limits",
         (
             R("2.4.input", "An input string has at most 10,485,760 characters."),
             R("2.4.max_output_tokens", "max_output_tokens is at least 16."),
@@ -342,7 +342,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "What is carried",
+        "§3.1 What is carried",
         (
             R(
                 "3.1.33",
@@ -357,7 +357,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Which parents work",
+        "§3.2 Which parents work",
         (
             R("3.2.completed", "A completed response can be continued."),
             R("3.2.incomplete", "An incomplete response can be continued; its partial output is carried."),
@@ -388,7 +388,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Errors of parents",
+        "§3.3 Errors of parents",
         (
             R("3.3.unknown", "An unknown parent is a 400 previous_response_not_found."),
             R("3.3.type", "A parent that is no string is an invalid_type."),
@@ -402,7 +402,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Consistency of the context",
+        "§3.4 Consistency of the context",
         (
             R("3.4.function_call", "A function call without its output is refused by its call_id."),
             R("3.4.shell_call", "So is a shell call, in its own words."),
@@ -419,7 +419,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "The wire",
+        "§4.1 The wire",
         (
             R("4.1.1", "An event is a line with its type and a line of JSON; no `id:`, no `retry:`."),
             R("4.1.2", "A stream is text/event-stream in UTF-8 with status 200."),
@@ -437,7 +437,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "The order of events",
+        "§4.2 The order of events",
         (
             R("4.2.10", "created, in_progress, items, then exactly one end, and nothing after it."),
             R("4.2.10.queued", "A background response is created queued, then queued, then in_progress."),
@@ -459,7 +459,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "The error event",
+        "§4.3 The error event",
         (
             R("4.3.26", "The SDK types it flat.", divergence=ERROR_EVENT),
             R("4.3.27", "The wire has it nested.", divergence=ERROR_EVENT),
@@ -467,7 +467,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "What the SDK's helper needs",
+        "§4.4 What the SDK's helper needs",
         (
             R("4.4.first", "response.created comes first."),
             R("4.4.parts", "An item and its part are added before their deltas."),
@@ -481,7 +481,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Resuming",
+        "§4.5 Resuming",
         (
             R("4.5.29", "GET with stream and starting_after tells the later events again, live or finished."),
             R("4.5.30", "Only background streams can be resumed.", divergence=ANY_STREAM),
@@ -491,7 +491,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Background mode",
+        "§5 Background mode",
         (
             R("5.1", "A background response is answered at once, queued, with no output and no usage."),
             R("5.2", "It is in_progress and then has its end, which never changes."),
@@ -505,7 +505,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Conversations",
+        "§6 Conversations",
         (
             R("6.1", "A new conversation is told without its items; its metadata is {} where none is given."),
             R("6.2", "Items are answered as a list in their order, completed, each with an id."),
@@ -536,7 +536,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Compaction, truncation, hosted tools",
+        "§7-§9 Compaction, truncation, hosted tools",
         (
             R("8.compaction", "Compaction and context_management.", divergence=COMPACTED_AFTER),
             R(
@@ -554,7 +554,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Files, prompts and optional settings",
+        "§9 Files, prompts and optional settings",
         (
             R("1.files", "The SDK uploads, lists, retrieves, reads and deletes files."),
             R("1.files.expiry", "A file expires when it was asked to; one for a batch after 30 days."),
@@ -585,7 +585,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "WebSocket mode",
+        "§7 WebSocket mode",
         (
             R("7.websocket", "The events of a stream, one JSON object in each text frame, without [DONE]."),
             R("7.1.sdk", "The SDK connects and talks."),
@@ -622,7 +622,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Errors and transport",
+        "§10 Errors and transport",
         (
             R("10.1.envelope", "Every error is an object with message, type, param and code, as JSON."),
             R("10.1.400", "A wrong request: BadRequestError, invalid_request_error."),
@@ -664,7 +664,7 @@ SECTIONS: Final = (
         ),
     ),
     Section(
-        "Chat Completions and previous_response_id",
+        "§11 Chat Completions and previous_response_id",
         (
             R("11.signature", "The SDK itself refuses the keyword before anything is sent."),
             R("11.acreate", "The SDK itself has no acreate."),

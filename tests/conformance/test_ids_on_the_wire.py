@@ -1,4 +1,4 @@
-"""Ids as clients see them."""
+"""Ids as clients see them (spec §2.2)."""
 
 from __future__ import annotations
 

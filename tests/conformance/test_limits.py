@@ -1,4 +1,4 @@
-"""The largest that may be sent, and the smallest that may not."""
+"""The largest that may be sent, and the smallest that may not (spec §2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which turns can be continued, and what is answered where one cannot."""
+"""Which turns can be continued, and what is answered where one cannot (spec §3.2-§3.4)."""
 
 from __future__ import annotations
 

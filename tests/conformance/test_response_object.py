@@ -1,4 +1,4 @@
-"""The response object: every key at every stage, defaults, what is repeated, how it ends."""
+"""The response object: every key at every stage, defaults, what is repeated, how it ends (spec §2.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the official SDK's own reader of streams needs of a server."""
+"""What the official SDK's own reader of streams needs of a server (spec §4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events come, in which order, for every shape of output."""
+"""Which events come, in which order, for every shape of output (spec §4.1, §4.2)."""
 
 from __future__ import annotations
 

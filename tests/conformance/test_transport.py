@@ -1,4 +1,4 @@
-"""Statuses, headers and exceptions, as the official SDK meets them."""
+"""Statuses, headers and exceptions, as the official SDK meets them (spec §1, §10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API says when calls and outputs do not match."""
+"""What the API says when calls and outputs do not match (spec §3.4)."""
 
 from typing import Any
 

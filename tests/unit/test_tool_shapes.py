@@ -1,4 +1,4 @@
-"""The table of the tools that clients run: offered, called, told again."""
+"""The table of the tools that clients run: offered, called, told again (spec §9.18-9.22)."""
 
 from __future__ import annotations
 

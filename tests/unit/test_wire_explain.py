@@ -1,4 +1,4 @@
-"""What a wrong body is answered with: the official API's words, `param` and `code`, in its order."""
+"""What a wrong body is answered with: the official API's words, `param` and `code`, in its order (spec §3.3, §10.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input items: what each kind requires, which are refused, and the form in which they are kept."""
+"""Input items: what each kind requires, which are refused, and the form in which they are kept (spec §2.2, §2.3)."""
 
 from __future__ import annotations
 

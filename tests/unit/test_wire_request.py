@@ -1,4 +1,4 @@
-"""A create body becomes a request: what is taken, in which form, and what is checked later."""
+"""A create body becomes a request: what is taken, in which form, and what is checked later (spec §2, §9)."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_every_parameter_of_the_sdk_is_known() -> None:
 def test_every_field_of_the_sdks_settings_is_known(setting: str, theirs: Any) -> None:
     hints = typing.get_type_hints(CreateRequest)
     struct = next(each for each in typing.get_args(hints[setting]) if each is not type(None))
-    # The API has dropped it, though the SDK still has it.
+    # The API has dropped it, though the SDK still has it (spec §9.12).
     dropped = {"generate_summary"}
     assert set(typing.get_type_hints(theirs)) - dropped == set(struct.__struct_fields__)
 

@@ -1,4 +1,4 @@
-"""The tools that may be offered, how one is chosen, and how a response repeats them."""
+"""The tools that may be offered, how one is chosen, and how a response repeats them (spec §2.1.19, §9)."""
 
 from __future__ import annotations
 

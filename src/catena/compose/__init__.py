@@ -1,4 +1,4 @@
-"""Output items under construction: each takes pieces and tells the events they make.
+"""Output items under construction: each takes pieces and tells the events they make (spec §4.2).
 
 One class for each shape of item. All share three verbs: `open` (the item is announced), `close` (it is final)
 and `partial` (what it is so far, for a run that ends early). Which item is open, and when it ends, is the fold's

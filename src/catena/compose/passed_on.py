@@ -11,7 +11,7 @@ from catena.wire.response import Item
 
 __all__ = ["PassedOnItem"]
 
-# The only events of an item that name it by its place alone.
+# The only events of an item that name it by its place alone (spec §4.2.22).
 _WITHOUT_ITEM_ID: Final = "response.shell_call_command."
 
 # What an item is that was cut off, where the API knows no `incomplete` for its type.

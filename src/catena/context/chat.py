@@ -271,7 +271,7 @@ _settings: Final = attrgetter(*_RENAMED)
 
 
 def _check_prewarm(request: CreateRequest) -> None:
-    # It asks for no answer at all: a chat engine would give one.
+    # It asks for no answer at all (spec §7.8): a chat engine would give one.
     if request.prompt_cache_options is not None and request.prompt_cache_options.prewarm:
         raise BadRequest(
             "Unsupported parameter: 'prompt_cache_options.prewarm' is not supported with this model: it is served by a "

@@ -1,4 +1,4 @@
-"""Which tool calls wait for their outputs, over a whole context.
+"""Which tool calls wait for their outputs, over a whole context (spec §3.4).
 
 A call and its output are two items that name the same `call_id`. A model may only be asked to go on when every call
 has its output and every output its call; the API's own messages tell which one is missing.
@@ -39,7 +39,7 @@ NOTHING_OPEN: Final[OpenCalls] = {}
 OUTPUT_OF: Final = {shape.call: shape.output for shape in SHAPES.values()}
 """The item type that answers each type of call that a client runs."""
 
-# Goes before the type of a call that may be answered at any later time.
+# Goes before the type of a call that may be answered at any later time (spec §3.4.46).
 _ASYNC: Final = "async "
 
 LATE: Final = "late"

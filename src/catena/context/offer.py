@@ -1,4 +1,4 @@
-"""Which tools a chat engine is offered: those of a request and those that its context has added.
+"""Which tools a chat engine is offered: those of a request and those that its context has added (spec §9).
 
 A chat engine knows functions only. Tools that clients run are offered as functions (`tool_shapes`); tools that run on
 the side of the engine cannot be offered: they are refused, or left out where the settings say so. What the fold must

@@ -75,7 +75,7 @@ def _cut_off(item: Item) -> bool:
 
 
 def _spent(item: Item, last: bool) -> bool:
-    # What asks for a compaction has to come last, and did its work in the turn that it came with.
+    # What asks for a compaction has to come last, and did its work in the turn that it came with (spec §8.6).
     return not last and item.get("type") == "compaction_trigger"
 
 

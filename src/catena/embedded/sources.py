@@ -69,7 +69,8 @@ class Hub:
                     offset += len(chunk)
                     yield chunk
             except urllib.error.HTTPError as error:
-                raise SourceFailed(f"it answered {error.code} {error.reason}") from error
+                with error:  # it has the connection
+                    raise SourceFailed(f"it answered {error.code} {error.reason}") from error
             except (OSError, http.client.HTTPException) as error:
                 if offset == begun:
                     raise SourceFailed(f"not reachable ({_reason(error)})") from error

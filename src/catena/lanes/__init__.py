@@ -1,4 +1,4 @@
-"""WebSocket mode: many responses over one connection, in lanes.
+"""WebSocket mode: many responses over one connection, in lanes (spec §7).
 
 What a socket is, is not known here: messages come in as bytes and go out as text.
 """

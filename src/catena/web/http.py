@@ -206,7 +206,7 @@ class Watch:
 
 
 class Query:
-    """A query string, read by name. Arrays come as `name[]=a&name[]=b` or `name=a&name=b`."""
+    """A query string, read by name. Arrays come as `name[]=a&name[]=b` or `name=a&name=b` (spec §1.1.8)."""
 
     def __init__(self, text: str) -> None:
         self.pairs = parse_qsl(text, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""`/v1/models`: the names that are mapped here, and what the engines list."""
+"""`/v1/models`: the names that are mapped here, and what the engines list (spec §1.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /v1/responses`, upgraded: the same responses over one lasting connection.
+"""`GET /v1/responses`, upgraded: the same responses over one lasting connection (spec §7).
 
 This door knows the socket and for how long it may last. What the messages on it mean is the business of `lanes`.
 """

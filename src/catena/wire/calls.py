@@ -1,4 +1,4 @@
-"""Input items other than messages: calls, their outputs, and what the server itself left behind.
+"""Input items other than messages: calls, their outputs, and what the server itself left behind (spec §2.3, A.2).
 
 Each struct says what one kind of item requires and allows. Required is what the item cannot be understood without;
 what only the server fills in (ids, statuses) may be left out, as clients that keep their own history do. What a hosted

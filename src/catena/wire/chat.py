@@ -1,4 +1,4 @@
-"""The body of `POST /v1/chat/completions`: decoded, checked, refused in the official words.
+"""The body of `POST /v1/chat/completions`: decoded, checked, refused in the official words (spec §1.3, §11).
 
 `decode_chat` says whether a body is a good one, in the official API's words. What would have to be ignored is refused.
 What becomes of a good one is in `chat_turn`.

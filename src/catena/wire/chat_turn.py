@@ -1,4 +1,4 @@
-"""A chat request in the words of the Responses API.
+"""A chat request in the words of the Responses API (spec §1.3, §11).
 
 A chat turn is a turn like any other, asked for in another dialect. What only that dialect has is in `extra_options`,
 for an engine that speaks it.

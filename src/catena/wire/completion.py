@@ -1,4 +1,4 @@
-"""A response as the chat dialect tells it whole.
+"""A response as the chat dialect tells it whole (spec §1.3).
 
 Items that the dialect has no words for, those of hosted tools, are left out: what the model made of them is in its
 text. `completion_stream` tells the same in chunks, out of the same pieces.

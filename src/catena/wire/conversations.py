@@ -1,4 +1,4 @@
-"""Conversations on the wire: what clients ask of `/v1/conversations`, and the object that they get."""
+"""Conversations on the wire: what clients ask of `/v1/conversations`, and the object that they get (spec §1.2, §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a response repeats of its request."""
+"""What a response repeats of its request (spec §2.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a response, as the stream tells them.
+"""The events of a response, as the stream tells them (spec §4, appendix A.1).
 
 Each is a frozen struct whose tag is its `type`. `sequence_number` counts from 0 for every response.
 """
@@ -80,11 +80,11 @@ class Incomplete(_OfResponse, frozen=True, kw_only=True, tag="response.incomplet
 
 
 class Failed(_OfResponse, frozen=True, kw_only=True, tag="response.failed"):
-    """Also ends a cancelled response: there is no event of its own for that."""
+    """Also ends a cancelled response: there is no event of its own for that (spec §4.2.25)."""
 
 
 class ErrorEvent(_Event, frozen=True, kw_only=True, tag="error"):
-    """Flat as the SDK types it and nested as the live API sends it, at once."""
+    """Flat as the SDK types it and nested as the live API sends it, at once (spec §4.3)."""
 
     code: str | None
     message: str
@@ -191,7 +191,7 @@ class CustomInputDone(_InItem, frozen=True, kw_only=True, tag="response.custom_t
 
 
 class _OfCommand(_Event, frozen=True, kw_only=True):
-    """The only events of an item that name it by its place alone."""
+    """The only events of an item that name it by its place alone (spec §4.2.22)."""
 
     output_index: int
     command_index: int

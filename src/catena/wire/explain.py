@@ -1,7 +1,7 @@
 """Why a request does not fit its shape, in the official API's words.
 
 Requests are decoded in one pass by msgspec, which is fast and says what is wrong in words of its own. Only when that
-fails is the body looked at a second time, here, slowly and in the order in which the official API looks:
+fails is the body looked at a second time, here, slowly and in the order in which the official API looks (spec §3.3):
 JSON, required parameters, unknown parameters, then one parameter after the other in the order of the struct's fields.
 
 The struct is the only description of a shape; nothing here knows a parameter by name.

@@ -1,4 +1,4 @@
-"""Input items: which kinds there are, what each requires, and the one form in which they are kept.
+"""Input items: which kinds there are, what each requires, and the one form in which they are kept (spec §2.2, §2.3).
 
 Items are checked against structs and carried as the objects that they were. An item of a kind that this server does
 not know is carried whole where that is safe, and refused by name where it is not: an extension (`vendor:name`), and
@@ -120,7 +120,7 @@ PREFIXES: Final[Mapping[str, str]] = {
     "reasoning": "rs",
     "web_search_call": "ws",
 }
-"""What the id of an item begins with, for the kinds whose prefix is known for certain."""
+"""What the id of an item begins with, for the kinds whose prefix is known for certain (spec §2.2)."""
 
 _NEWER: Final = re.compile(r"[a-z][a-z0-9_]*_call(_output)?")
 _MAX_ID: Final = 64

@@ -1,4 +1,4 @@
-"""Chat messages as a request brings them, and the items that they are in a chain.
+"""Chat messages as a request brings them, and the items that they are in a chain (spec §1.3, §11).
 
 A message of the chat dialect may be several items: what an assistant thought, said and called are three kinds. A call
 and its output carry the same id in both dialects. What the chat dialect does not tell, which kind of call an output

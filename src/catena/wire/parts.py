@@ -1,4 +1,4 @@
-"""Content parts as input carries them: what each kind requires and allows.
+"""Content parts as input carries them: what each kind requires and allows (spec §2.3).
 
 Parts are checked against these structs and carried as the objects that they were.
 """

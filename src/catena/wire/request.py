@@ -1,4 +1,4 @@
-"""The body of `POST /v1/responses`: decoded and checked in one pass, refused in the official API's words.
+"""The body of `POST /v1/responses`: decoded and checked in one pass, refused in the official API's words (spec §3.3).
 
 `decode_create` is the only way in. It does not look at anything that is stored: whether a parent exists, a model is
 served or a call has its output is for others to say, who have `require_input` and `require_tool_choice` for what the

@@ -1,4 +1,4 @@
-"""The Response object and its parts, with every field always present on the wire.
+"""The Response object and its parts, with every field always present on the wire (spec §2.1).
 
 `ResponseFields` are the fields with a default. They appear twice: in the `Response` that clients read, whole, and
 in `StoredFields`, where what equals its default is left out, so that a stored turn is small.
@@ -57,7 +57,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseError(msgspec.Struct, frozen=True, gc=False):
-    """Why a response failed. `code` is one of the official list."""
+    """Why a response failed. `code` is one of the official list (spec §2.1.23)."""
 
     code: str
     message: str

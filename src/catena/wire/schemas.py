@@ -1,4 +1,4 @@
-"""The JSON Schemas of structured outputs: what a schema must be, and whether a text fits it.
+"""The JSON Schemas of structured outputs: what a schema must be, and whether a text fits it (spec §9.10).
 
 A schema must be valid whatever it says. A strict one must besides say all that there is: every object closed, every
 property required, and nothing that constrained decoding cannot follow. Nothing is ever fetched for a schema.

@@ -1,4 +1,4 @@
-"""The nested settings of a request, each a small frozen struct.
+"""The nested settings of a request, each a small frozen struct (spec §9).
 
 What was not given is None and is left out when a setting is dumped. Unknown fields are refused, as the API does.
 """

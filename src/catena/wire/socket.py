@@ -1,4 +1,4 @@
-"""The messages of WebSocket mode: what a client sends, and the frames that it gets.
+"""The messages of WebSocket mode: what a client sends, and the frames that it gets (spec §7).
 
 A frame is one JSON object. The events are those of a stream, with the name of their lane if it has one; an error is
 an object of its own. What a message leads to is not known here.

@@ -1,4 +1,4 @@
-"""Making a function's schema strict, as the official API does where a tool does not say.
+"""Making a function's schema strict, as the official API does where a tool does not say (spec §2.1.19).
 
 A strict schema requires every property and allows no other. Some schemas cannot be made so without changing what they
 mean beyond that, and those stay as they are.

@@ -1,4 +1,4 @@
-"""The tools that a request may offer: what each kind requires and allows, and how a response repeats them.
+"""The tools that a request may offer: what each kind requires and allows, and how a response repeats them (spec §9).
 
 Tools are checked against these structs and carried as the objects that they were, for the engine. A kind that this
 server does not know is carried too where that is safe: an extension (`vendor:name`), which by its name is somebody's

@@ -1,4 +1,4 @@
-"""Webhooks on the wire: what clients ask of endpoints, what endpoints are told, and how that is signed.
+"""Webhooks on the wire: what clients ask of endpoints, what endpoints are told, and how that is signed (spec §1.5, §5).
 
 Signatures follow Standard Webhooks: an HMAC-SHA256 over id, time and body, under the key that `whsec_` carries in
 base64. A try that is made again has the same id and another time.

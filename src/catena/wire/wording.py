@@ -1,4 +1,4 @@
-"""The official API's sentences for a request that is wrong, each as the BadRequest that carries it.
+"""The official API's sentences for a request that is wrong, each as the BadRequest that carries it (spec §10.2).
 
 Nothing here looks at requests: callers say what is wrong and where, and get the words, the `param` and the `code`.
 Names and values that a client sent are quoted, but never at length: an error stays small whatever it is about.
@@ -124,7 +124,7 @@ def empty_input() -> BadRequest:
 
 
 def exclusive_parents() -> BadRequest:
-    """The shortened name and the empty quotes are the official API's own."""
+    """The shortened name and the empty quotes are the official API's own (spec §3.3)."""
     return BadRequest(
         "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'.",
         code="mutually_exclusive_parameters",
