@@ -70,6 +70,9 @@ RENDERINGS: Final[dict[Dialect, Rendering]] = {
 _MOST_WRITERS: Final = 10_000
 """How many are kept at once, as every end user has their own."""
 
+_MOST_TREES: Final = 100_000
+"""Of how many trees it is known at once that something was removed from them."""
+
 _decode_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
@@ -157,6 +160,8 @@ class History:
         removals = await peers.removals(tree)
         if removals != self._removals.get(tree, 0):
             self._cache.forget(project, tree)
+            if len(self._removals) >= _MOST_TREES:
+                self._removals.clear()  # whose tree is kept is read once more
             self._removals[tree] = removals
 
     def grow(self, project: str, parent_id: str, turn: ChainTurn) -> None:

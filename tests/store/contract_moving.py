@@ -216,6 +216,20 @@ class MovingContract:
         assert again.new_turns == 0
         assert await everything(other) == before
 
+    async def test_of_many_trees_the_one_that_cannot_be_stored_is_named(
+        self, house: House, other: House
+    ) -> None:
+        roots = sorted((a_turn() for _ in range(21)), key=lambda root: root.tree)
+        for root in roots:
+            await house.finish(root)
+        await other.finish(replace(roots[10], project="thief"))
+        file = lines(await exported(house))
+        place = next(number for number, line in enumerate(file, 1) if roots[10].id.encode() in line)
+        with pytest.raises(BadLine, match=rf"Line {place}: "):
+            await arrive(other, file)
+        for root in roots[:10]:
+            assert await other.load("default", root.id) == root
+
     async def test_what_was_deleted_or_continued_here_stays_so(self, house: House, other: House) -> None:
         root, see, *_, fork, _, _ = await lived_in(house)
         export = lines(await exported(house))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
@@ -23,6 +25,13 @@ from catena.store import Document
 from catena.store.moving import AnotherProject, TreeCopy
 
 __all__ = ["Arrived", "BadLine", "arrive"]
+
+_AT_ONCE: Final = 8
+"""Trees that are stored together: each waits for the disk, and they may wait for it as one. Any database has as many
+connections."""
+
+_LARGE: Final = 4 * 1024 * 1024
+"""Bytes of lines that are held for that, at most, beside the last one."""
 
 
 class BadLine(Exception):
@@ -51,16 +60,24 @@ async def arrive(
     """
     arrived = Arrived()
     unpacking = Unpacking(house, project)
+    trees = _Trees(house, project, arrived)
     ended = False
-    for number, text in enumerate(file, 1):
-        line = _line(text, number)
-        if (number == 1) != isinstance(line, Header):
-            raise BadLine(f"Line {number}: expected the header in the first line, and only there.")
-        ended = isinstance(line, End)
-        await unpacking.take(line)
-        await _put(house, line, number, project, arrived)
-        arrived.bytes_read += len(text)
-        told(arrived)
+    try:
+        for number, text in enumerate(file, 1):
+            line = _line(text, number)
+            if (number == 1) != isinstance(line, Header):
+                raise BadLine(f"Line {number}: expected the header in the first line, and only there.")
+            ended = isinstance(line, End)
+            await unpacking.take(line)
+            if isinstance(line, TreeLine):
+                await trees.take(line, number, len(text))
+            else:
+                await trees.put()
+                await _put(house, line, number, project, arrived)
+            arrived.bytes_read += len(text)
+            told(arrived)
+    finally:
+        await trees.put()
     if not ended:
         raise BadLine(
             "The export has no end: it was cut. What was in it is stored; export again for the rest."
@@ -88,10 +105,6 @@ async def _put(house: House, line: Line, number: int, project: str | None, arriv
             await house.documents.add(document)
         case ProjectLine():
             await _put_project(house, line, project)
-        case TreeLine():
-            arrived.new_turns += await _put_tree(house, line.copy(project), number)
-            arrived.trees += 1
-            arrived.turns += len(line.turns)
         case End():
             if (line.trees, line.turns) != (arrived.trees, arrived.turns):
                 raise BadLine(
@@ -106,6 +119,37 @@ async def _put_project(house: House, line: ProjectLine, project: str | None) -> 
     for endpoint in reversed(line.endpoints):  # the newest is told first
         if endpoint.id not in known:
             await house.add_endpoint(name, endpoint)
+
+
+class _Trees:
+    """Trees that are stored some at once."""
+
+    def __init__(self, house: House, project: str | None, arrived: Arrived) -> None:
+        self._house = house
+        self._project = project
+        self._arrived = arrived
+        self._held: list[tuple[TreeLine, int]] = []
+        self._size = 0
+
+    async def take(self, line: TreeLine, number: int, size: int) -> None:
+        """Have it stored, now or with those that come. Raises what `put` raises."""
+        self._held.append((line, number))
+        self._size += size
+        if len(self._held) >= _AT_ONCE or self._size >= _LARGE:
+            await self.put()
+
+    async def put(self) -> None:
+        """Store those that are held. Raises BadLine for the first that cannot be, or StoreUnavailable; the others are
+        stored."""
+        held, self._held, self._size = self._held, [], 0
+        putting = [_put_tree(self._house, line.copy(self._project), number) for line, number in held]
+        outcomes = await asyncio.gather(*putting, return_exceptions=True)
+        for (line, _), outcome in zip(held, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            self._arrived.new_turns += outcome
+            self._arrived.trees += 1
+            self._arrived.turns += len(line.turns)
 
 
 async def _put_tree(house: House, copy: TreeCopy, number: int) -> int:
