@@ -41,7 +41,8 @@ _LONGEST: Final = 2048
 _REQUEST: Final = (
     "Sum up our conversation so far, for yourself: you will go on with nothing but this summary. Keep every fact, "
     "name, number, decision, open question and unfinished task that may still matter, what was asked last, and what "
-    "the tools that you called told you. Write plain sentences or short lists, and nothing besides the summary."
+    "the tools that you called told you. Write plain sentences or short lists, {words} words at most, and nothing "
+    "besides the summary."
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -124,6 +125,7 @@ async def summed_up(plan: Plan, output: Sequence[Item]) -> tuple[str, UsageRepor
     """The plan's context with this output as a sealed summary, and what that took. Raises UpstreamError."""
     pieces: list[str] = []
     usage = UsageReport(0, 0)
+    is_cut = False
     material, prompt = await _asked(plan, output)
     auto = plan.request.truncation == "auto"
     async with contextlib.aclosing(answered(plan.upstream, material, prompt, auto=auto)) as answer:
@@ -133,6 +135,12 @@ async def summed_up(plan: Plan, output: Sequence[Item]) -> tuple[str, UsageRepor
                     pieces.append(chunk.text)
                 elif isinstance(chunk, UsageReport):
                     usage = chunk
+                elif isinstance(chunk, Finish):
+                    is_cut = chunk.reason == "length"
+    if is_cut:  # what came last would be missing
+        raise UpstreamError(
+            f"The engine was asked to sum up the conversation, and was not done after {_longest(plan)} tokens."
+        )
     text = "".join(pieces).strip()
     if not text:
         raise UpstreamError("The engine was asked to sum up the conversation, and said nothing.")
@@ -144,20 +152,25 @@ async def _asked(plan: Plan, output: Sequence[Item]) -> tuple[Material, Prompt]:
     waiting = open_after(NOTHING_OPEN, output)
     said = [item for item in output if not (is_call(item) and call_id_of(item) in waiting)]
     context = plan.question.material.context
-    request = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": _REQUEST}]}
+    asked = _REQUEST.format(words=_longest(plan) // 2)
+    request = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": asked}]}
     own = [*context.own, context.writer.render([*said, request])]
     material = replace(plan.question.material, context=replace(context, own=own))
     prompt = replace(plan.prompt, fragments=await material.fragments(), options=_options(plan))
     return material, prompt
 
 
-def _options(plan: Plan) -> dict[str, Any]:
+def _longest(plan: Plan) -> int:
+    """How many tokens the summary may have."""
     threshold = plan.question.compact_at
     # What is longer would soon have to be compacted itself.
-    longest = _LONGEST if threshold is None else min(_LONGEST, threshold // 4)
+    return _LONGEST if threshold is None else min(_LONGEST, threshold // 4)
+
+
+def _options(plan: Plan) -> dict[str, Any]:
     if plan.upstream.dialect in CHAT_DIALECTS:
-        return {"max_tokens": longest}
-    options: dict[str, Any] = {"max_output_tokens": longest, "store": False}
+        return {"max_tokens": _longest(plan)}
+    options: dict[str, Any] = {"max_output_tokens": _longest(plan), "store": False}
     if plan.request.instructions:
         options["instructions"] = plan.request.instructions
     return options

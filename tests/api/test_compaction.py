@@ -266,6 +266,26 @@ async def test_an_answer_stands_when_its_compaction_fails(start_server: StartSer
             await server.client.responses.create(model="m", input=[TRIGGER], previous_response_id=response.id)
 
 
+async def test_half_a_summary_stands_for_nothing(start_server: StartServer) -> None:
+    """What came last would be missing from it."""
+
+    def script(prompt: Prompt) -> Iterable[Chunk | Exception]:
+        if str(prompt_items(prompt)[-1]["content"]).startswith("Sum up"):
+            yield TextDelta("It all began when")
+            yield UsageReport(5, 250)
+            yield Finish("length")
+        else:
+            yield from summing_up(prompt)
+
+    engine = ScriptedUpstream(script)
+    async with start_server(engine=engine) as server:
+        response = await server.client.responses.create(model="m", input="much", context_management=AT_1000)
+        assert [item.type for item in response.output] == ["message"]
+        assert "125 words at most" in prompt_items(engine.prompts[-1])[-1]["content"]
+        with pytest.raises(Exception, match="was not done after 2048 tokens"):
+            await server.client.responses.create(model="m", input=[TRIGGER], previous_response_id=response.id)
+
+
 @proves("6.17")
 async def test_a_conversation_is_compacted_as_a_chain_is(
     start_server: StartServer, engine: ScriptedUpstream
