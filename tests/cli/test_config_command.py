@@ -21,9 +21,13 @@ url = "http://localhost:1/v1"
 
 
 def config(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(folder, "config", *arguments, **environment)
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CATENA_")}
     return subprocess.run(
-        [sys.executable, "-m", "catena", "config", *arguments],
+        [sys.executable, "-m", "catena", *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -95,6 +99,18 @@ def test_check_says_what_is_wrong_in_a_value_and_what_is_wrong_between_values(tm
     assert checked.returncode == 1
     assert "catena.toml:5: server.port: expected a whole number" in checked.stderr
     assert "catena.toml:1: default_upstream: there is no upstream 'lcal'" in checked.stderr
+
+
+def test_a_network_may_be_faced_once_there_is_a_key_in_the_database(tmp_path: Path) -> None:
+    (tmp_path / "catena.toml").write_text('[server]\nhost = "0.0.0.0"\n[store]\ndatabase = "c.sqlite3"\n')
+    unsafe = config(tmp_path, "check")
+    assert unsafe.returncode == 1
+    assert "no API key is set" in unsafe.stderr
+    made = run(tmp_path, "keys", "create")
+    assert made.returncode == 0, made.stderr
+    checked = config(tmp_path, "check")
+    assert checked.returncode == 0, checked.stderr
+    assert "The settings are good" in checked.stdout
 
 
 def test_check_fails_with_the_line_of_what_is_wrong(tmp_path: Path) -> None:

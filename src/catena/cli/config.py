@@ -13,6 +13,7 @@ from catena.cli.options import AsJson, ConfigFile
 from catena.cli.terminal import console, loaded, stop, strays_in
 from catena.config import SHORT_NAMES, Loaded, masked, variable_of
 from catena.config.problems import Place, spoken
+from catena.errors import CatenaError
 
 __all__ = ["app"]
 
@@ -22,11 +23,19 @@ app = typer.Typer(help="The settings.", no_args_is_help=True)
 @app.command()
 def check(*, config: ConfigFile = None) -> None:
     """Say whether the server would start with these settings; exit with 1 if not."""
-    found = loaded(config)
+    from catena.cli.serve import settings_to_serve
+
+    try:
+        in_force = settings_to_serve(config, {})
+    except CatenaError as error:
+        stop(str(error))
+    # Where the database has keys, they are needed.
+    found = loaded(config, {("keys", "required"): in_force.keys.required or None})
     strays = strays_in(found.config)
     if strays:
         stop("\n".join(strays))
-    named = sorted({source.partition(":")[0] for *_, source in found.each() if source != "default"})
+    sources = {source.partition(":")[0] for *_, source in found.each()}
+    named = sorted(sources - {"default", "the command line"})
     console.print(f"The settings are good ({', '.join(named) or 'defaults only'}).")
 
 
