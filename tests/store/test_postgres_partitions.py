@@ -34,7 +34,7 @@ from tests.store.contract import Chains, Deletion, Logs, Payloads, Reopen, Reten
 from tests.store.contract_housekeeping import HousekeepingContract
 from tests.store.contract_search import SearchContract, found
 from tests.store.test_conversation_verbs import below, opened
-from tests.store.test_postgres_schema import HOT, NEWEST, executed, explained, values_for
+from tests.store.test_postgres_schema import NEWEST, executed, explained, hot, values_for
 from tests.store.turns import NOW, a_turn, ids_of, items, message, replace
 
 LIMIT = 60
@@ -227,12 +227,10 @@ async def test_each_hot_statement_stays_in_the_partition_of_its_day(
         values = await values_for(store, turn)
         named = {**values, "id": (key_of(conversation.id) or (b"", b""))[1]}
         home = DAILY.period_of(turn.created_at).name
-        for name in HOT:
+        for name in hot(plans):
             plan = await explained(connection, name, named if name.startswith("conversation") else values)
             looked = {node["Relation Name"] for node in executed(plan) if "Relation Name" in node}
             days = {match[1] for each in looked if (match := re.search(r"_(\d{8}|rest)$", each))}
-            if plans == "force_generic_plan" and "tree = ANY" in Q[name].sql:
-                continue  # a sweep's, of many trees
             assert days == {home}, name
         await connection.close()
         await store.close()
@@ -285,9 +283,9 @@ async def test_a_plan_for_a_named_period_has_no_other_partition_in_it(
         naming = Naming(DAILY, clock=lambda: NOW)
         connection = await asyncpg.connect(database.url)
         await connection.execute(f"SET plan_cache_mode = {plans}")
-        for name in HOT:
-            if "tree = ANY" in Q[name].sql or (plans == "force_generic_plan" and "trees" in Q[name].names):
-                continue  # planned each time, and a sweep's
+        for name in hot(plans):
+            if "tree = ANY" in Q[name].sql:
+                continue  # of many trees, and a sweep's
             which = values if "tree" in Q[name].names else values | {"tree": None}
             held = await locked(connection, naming.named(Q[name], which), values)
             days = {match[1] for each in held if (match := re.search(r"_(\d{8}|rest)", each))}
