@@ -15,7 +15,7 @@ from catena.entrance import gate_of
 from tests.conformance.proves import proves
 from tests.running import RunningServer, StartServer
 
-HELLO = {"model": "m", "input": "hi"}
+HELLO: dict[str, Any] = {"model": "m", "input": "hi"}
 
 
 def client(server: RunningServer, secret: str, **options: Any) -> AsyncOpenAI:

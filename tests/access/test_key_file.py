@@ -39,7 +39,7 @@ async def test_keys_in_clear_and_hashed_open_their_projects(tmp_path: Path) -> N
     clock = Clock(10.0)
     keys = Keys(load_keys(path), clock=clock)
     hashed = await keys.grant(bearer(SECRET))
-    assert (hashed.project, hashed.scopes) == ("support", {"api.responses.read"})
+    assert (hashed.project, hashed.scopes) == ("support", frozenset({"api.responses.read"}))
     assert [each.limits.requests_per_minute for each in hashed.allowances] == [60]
     plain = await keys.grant("Bearer sk-written-by-hand")
     assert plain.project == "default"

@@ -20,7 +20,7 @@ from tests.api.sockets import socket
 from tests.conformance.proves import proves
 from tests.running import RunningServer, StartServer, until
 
-HELLO = {"model": "m", "input": "hi"}
+HELLO: dict[str, Any] = {"model": "m", "input": "hi"}
 
 
 @pytest.fixture

@@ -482,7 +482,7 @@ async def test_every_route_that_takes_a_body_is_known_here(server: RunningServer
 
 
 async def test_a_key_for_sending_again_is_ones_own(house: House) -> None:
-    body = {"model": "m", "input": "hi", "store": True}
+    body: dict[str, Any] = {"model": "m", "input": "hi", "store": True}
     mine = await house.owner.ask("POST", "/responses", body, **{"idempotency-key": "k"})
     for other in (body, {**body, "input": "another"}):
         theirs = await house.stranger.ask(

@@ -469,7 +469,7 @@ async def test_chat_completions_take_the_id_of_a_file(server: RunningServer) -> 
     body = {"model": "m", "messages": [{"role": "user", "content": content}]}
     assert (await server.post("/chat/completions", body)).status_code == 200
     assert server.seen()[-1]["content"] == CSV_TEXT
-    content[0]["file"] = {"file_id": "file-1"}  # type: ignore[assignment]
+    content[0]["file"] = {"file_id": "file-1"}
     reply = await server.post("/chat/completions", body)
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages")
 

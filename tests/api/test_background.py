@@ -37,6 +37,10 @@ class Gate:
         yield UsageReport(1, 2)
         yield Finish("stop")
 
+    async def given_up(self) -> None:
+        """Wait until an answer is given up midway."""
+        await until(lambda: self.engine.closed_early)
+
 
 @proves("5.1", "5.2", "5.3")
 async def test_a_background_response_is_queued_and_then_there(server: RunningServer) -> None:
@@ -221,7 +225,7 @@ async def test_a_stream_without_followers_goes_on_for_the_grace_time(
                     break
             await stream.close()
             if grace == 0:
-                await until(lambda gate=gate: gate.engine.closed_early)
+                await gate.given_up()
             gate.open.set()
             done = await ended(server, response_id)
             assert done.status == expected

@@ -368,11 +368,11 @@ async def test_an_item_reference_stands_for_the_stored_item(server: RunningServe
 async def test_input_items_list_the_whole_context_in_pages(server: RunningServer) -> None:
     first = await server.client.responses.create(model="m", input="one")
     second = await server.client.responses.create(model="m", input="two", previous_response_id=first.id)
-    newest_first = await server.client.responses.input_items.list(second.id)
-    texts = [item.content[0].text for item in newest_first.data]  # type: ignore[union-attr]
+    newest_first: Any = await server.client.responses.input_items.list(second.id)
+    texts = [item.content[0].text for item in newest_first.data]
     assert texts == ["two", "1: one", "one"]
-    pages = server.client.responses.input_items.list(second.id, order="asc", limit=1)
-    seen = [item.content[0].text async for item in pages]  # type: ignore[union-attr]
+    pages: Any = server.client.responses.input_items.list(second.id, order="asc", limit=1)
+    seen = [item.content[0].text async for item in pages]
     assert seen == ["one", "1: one", "two"]
     raw = (await server.http.get(f"/responses/{second.id}/input_items?limit=2&order=asc")).json()
     assert raw["object"] == "list"

@@ -243,6 +243,7 @@ async def test_a_run_that_this_version_cannot_read_fails_and_holds_up_nobody(
     connection = sqlite3.connect(image)
     with connection:
         key = key_of(strange["id"])
+        assert key is not None
         changed = connection.execute(
             "UPDATE turns SET request = CAST('{}' AS BLOB) WHERE tree = ? AND id = ?", key
         )

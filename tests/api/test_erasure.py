@@ -9,7 +9,8 @@ from tests.running import RunningServer, StartServer
 
 async def say(server: RunningServer, text: str, **settings: Any) -> str:
     created = await server.client.responses.create(model="m", input=text, **settings)
-    return created.id
+    response_id: str = created.id
+    return response_id
 
 
 async def erase(server: RunningServer, end_user: str, **query: str) -> dict[str, Any]:

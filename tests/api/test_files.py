@@ -41,9 +41,9 @@ def error_of(reply: httpx2.Response) -> tuple[int, str | None, str | None]:
 
 async def pieces_in(store: Store) -> int:
     """How many pieces of files there are on the disk, whether a file claims them or not."""
-    rows = await store._database.aside(
+    rows = await store._database.aside(  # type: ignore[attr-defined]  # of SQLite
         lambda reader: list(reader.execute("SELECT count(*) FROM file_pieces"))
-    )  # type: ignore[attr-defined]
+    )
     return int(rows[0][0])
 
 
@@ -153,7 +153,7 @@ async def test_a_body_that_is_no_form_is_refused(server: RunningServer) -> None:
     assert error_of(await server.http.post("/files", **cut)) == (400, None, "invalid_form")
     other = form(PURPOSE, FILE, boundary=b"abc")
     assert error_of(await server.http.post("/files", **other)) == (400, None, "invalid_form")
-    nameless = {"content": b"", "headers": {"content-type": "multipart/form-data"}}
+    nameless: dict[str, Any] = {"content": b"", "headers": {"content-type": "multipart/form-data"}}
     assert error_of(await server.http.post("/files", **nameless)) == (400, None, "invalid_form")
     assert await pieces_in(server.store) == 0
 

@@ -254,8 +254,9 @@ async def test_who_does_not_watch_any_more_is_told_nothing() -> None:
     callback: Callable[[], object] = lambda: told.append("gone")  # noqa: E731
     below = Below(lost=False)
     with below.line().watch(callback):
-        assert below.watched is not None
-        below.watched.gone()
+        watched = below.watched
+        assert watched is not None
+        watched.gone()
     assert below.watched is None
     await asyncio.sleep(0)
     assert told == []

@@ -163,7 +163,7 @@ async def test_an_end_that_was_stored_without_an_answer_is_told_as_it_is_stored(
     config = Config(store=StoreSettings(outage_seconds=0.0))
     async with running_server(Path("nowhere"), store=store, config=config) as server, asyncio.timeout(LIMIT):
         stream = await server.client.responses.create(model="m", input="hi", stream=True)
-        events = [event async for event in stream]
+        events: list[Any] = [event async for event in stream]
         stored = await server.client.responses.retrieve(events[0].response.id)
         assert (events[-1].type, stored.status, silent) == ("response.completed", "completed", [])
         assert stored.model_dump() == events[-1].response.model_dump()

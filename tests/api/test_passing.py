@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import msgspec
@@ -86,7 +87,7 @@ async def test_chat_completions_tell_it_too(start_server: StartServer, stream: b
         ("embedded", "", {"text"}, {"user", "verbosity"}),
     ],
 )
-def test_what_is_known_of_engines(kind: str, url: str, accepts: set[str], passes: set[str]) -> None:
+def test_what_is_known_of_engines(kind: str, url: str, accepts: Set[str], passes: Set[str]) -> None:
     known = traits_of(kind, url)
     assert (known.accepts, known.passes) == (accepts, passes)
 

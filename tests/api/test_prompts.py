@@ -167,8 +167,8 @@ async def test_the_highest_number_is_the_version_that_is_taken(
     start_server: StartServer, config: Config, folder: Path
 ) -> None:
     async with start_server(config=config) as server:
-        for version in ("2", "10", "draft"):
-            write(folder, f"poet/{version}.md", f"Version {version}.")
+        for name in ("2", "10", "draft"):
+            write(folder, f"poet/{name}.md", f"Version {name}.")
         for version, instructions in ((None, "10"), ("2", "2"), ("draft", "draft")):
             await ask(server, {"id": "poet", "version": version}, model="m", input="?")
             assert server.seen()[0]["content"] == f"Version {instructions}."

@@ -113,7 +113,7 @@ async def test_a_sane_request_id_is_taken_and_echoed(server: RunningServer, give
 @pytest.mark.parametrize("given", ["", "a b", "a\tb", "é", "a" * 129, '{"a":1}'])
 async def test_any_other_request_id_is_replaced_by_ours(server: RunningServer, given: str) -> None:
     """A proxy in front may send what it likes; what our logs are searched for stays one word."""
-    reply = await server.http.get("/models", headers={"x-request-id": given.encode("latin-1")})
+    reply = await server.http.get("/models", headers={b"x-request-id": given.encode("latin-1")})
     assert reply.headers["x-request-id"].startswith("req_")
 
 
@@ -131,6 +131,6 @@ async def test_a_clients_own_id_is_echoed_and_logged(server: RunningServer, kept
 async def test_a_clients_own_id_that_the_api_does_not_take_is_refused(
     server: RunningServer, given: str
 ) -> None:
-    reply = await server.http.get("/models", headers={"X-Client-Request-Id": given.encode("latin-1")})
+    reply = await server.http.get("/models", headers={b"X-Client-Request-Id": given.encode("latin-1")})
     assert reply.status_code == 400
     assert reply.json()["error"]["param"] == "X-Client-Request-Id"

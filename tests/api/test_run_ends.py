@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from catena.runs import Runs
 from catena.sse import Decoder
 from catena.store import Turn
 from catena.store.sqlite import SqliteStore
+from catena.taps import Tapped
 from catena.upstream import Prompt
 from catena.upstream.routing import Route, Router
 from catena.upstream.scripted import ScriptedUpstream
@@ -101,7 +102,7 @@ class SlowToLeave(ScriptedUpstream):
         yield TextDelta("half ")
         yield asyncio.Event()
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Sequence[Chunk], None]:
+    async def stream(self, prompt: Prompt) -> Tapped[Sequence[Chunk]]:
         try:
             async for chunks in super().stream(prompt):
                 yield chunks

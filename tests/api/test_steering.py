@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.conformance.proves import proves
 from tests.running import StartServer
 
 TOOL = {"type": "function", "name": "look"}
-END = "response.completed"
+END: Final = "response.completed"
 
 
 async def steer(ws: Socket, response_id: Any, said: Any, **fields: Any) -> None:

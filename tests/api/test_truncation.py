@@ -60,7 +60,7 @@ def questions(server: RunningServer, prompt: int = -1) -> list[str]:
 
 async def chain(server: RunningServer, turns: int, **more: Any) -> str:
     """A chain of so many long turns; the id of its last one."""
-    parent = None
+    parent: str | None = None
     for number in range(turns):
         response = await server.client.responses.create(
             model="m", input=f"q{number} {FILLING}", previous_response_id=parent, **more
@@ -227,7 +227,7 @@ async def test_an_engine_that_only_complains_is_shown_the_same_beginning_for_som
 ) -> None:
     engine = ScriptedUpstream()
     async with start_server(engine=engine) as server:
-        parents = [None]
+        parents: list[str | None] = [None]
         for number in range(40):
             response = await server.client.responses.create(
                 model="m", input=f"q{number}", previous_response_id=parents[-1]

@@ -45,6 +45,11 @@ async def ended(server: RunningServer, response_id: str) -> Any:
                 return response
 
 
+async def asked(engine: ScriptedUpstream, times: int) -> None:
+    """Wait until the engine is asked so many times in all."""
+    await until(lambda: len(engine.prompts) >= times)
+
+
 # Endpoints
 
 
@@ -235,7 +240,7 @@ async def test_a_cancelled_response_is_told_of_as_that(start_server: StartServer
         await created(server, there)
         for number in (1, 2):
             queued = await server.client.responses.create(model="m", input="hi", background=True)
-            await until(lambda least=number: len(engine.prompts) >= least)
+            await asked(engine, number)
             for _ in range(2):
                 await server.client.responses.cancel(queued.id)
             events = await hears(there, number)

@@ -1,6 +1,7 @@
 """A stream that was resumed must be whole: what is planted is found."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ BROKEN_AT = 3
 def a_stream(deltas: int = DELTAS, text: str | None = None) -> list[bytes]:
     said = [f"word {number} " for number in range(deltas)]
     parts = [{"type": "output_text", "text": "".join(said) if text is None else text}]
-    events: list[dict[str, object]] = [
+    events: list[dict[str, Any]] = [
         {"type": "response.created"},
         *({"type": "response.output_text.delta", "delta": each} for each in said),
         {"type": "response.completed", "response": {"output": [{"content": parts}]}},

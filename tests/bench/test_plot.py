@@ -64,7 +64,7 @@ def test_a_line_that_ends_early_says_why(picture: Path) -> None:
 
 def test_points_are_medians_and_go_as_far_as_the_history_was_whole() -> None:
     series = {each.name: each for each in series_of(RESULT)}
-    assert series["Catena (SQLite)"].points[0] == (1, 1.01)
+    assert series["Catena (SQLite)"].points[0] == (1.0, 1.01)
     assert [depth for depth, _ in series["cuts <at 100>"].points] == [1, 10, 50, 100]
     assert [depth for depth, _ in series["gives up"].points] == [1, 10, 50, 100, 200]
 
@@ -101,8 +101,8 @@ def test_a_day_is_drawn_as_shares_of_its_second_fifth(tmp_path: Path) -> None:
         for number in range(1, 11)
     ]
     lines = {series.name: series.points for series in day_chart(samples).series}
-    assert lines["memory"][0] == (1, 1)
-    assert lines["memory"][-1] == (10, 2.5)
+    assert lines["memory"][0] == (1.0, 1.0)
+    assert lines["memory"][-1] == (10.0, 2.5)
     assert {share for _, share in lines["latency, p99"]} == {1}
     out = tmp_path / "day.svg"
     out.write_text(day_chart(samples).draw())

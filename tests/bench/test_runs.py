@@ -33,8 +33,8 @@ async def test_every_workload_has_figures_for_each_of_its_systems() -> None:
         await server(wanted)
     assert wanted.report.failures == []
     found: dict[str, set[str]] = {}
-    for workload, _, medians in wanted.report.medians():
-        found.setdefault(workload, set()).update(medians)
+    for name, _, medians in wanted.report.medians():
+        found.setdefault(name, set()).update(medians)
     for workload in catalogue(TINY):
         assert found[workload.name] == set(workload.systems)
     assert found["W5 start"] >= {"catena", ON_POSTGRES, "floor"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from catena.cli import app
 
@@ -25,6 +25,6 @@ async def refused(url: str, command: str, *arguments: str, given: str = "") -> s
     return " ".join(result.stderr.split())
 
 
-async def _run(url: str, command: str, *arguments: str, given: str):  # type: ignore[no-untyped-def]  # a Result
+async def _run(url: str, command: str, *arguments: str, given: str) -> Result:
     words = [command, *arguments, "--url", f"{url}/v1"]
     return await asyncio.to_thread(CliRunner().invoke, app, words, input=given)

@@ -20,7 +20,6 @@ import pytest
 
 from catena.config import Config, ModelRoute, ServerSettings, StoreSettings, UpstreamSettings
 from catena.doctor import Finding, examine
-from catena.doctor import database as database_module
 from catena.doctor import engines as engines_module
 from catena.doctor import machine as machine_module
 from catena.doctor.database import examine_database
@@ -162,7 +161,7 @@ def test_little_room_on_the_disk_is_told(
         def __init__(self) -> None:
             self.free = free
 
-    monkeypatch.setattr(database_module.shutil, "disk_usage", lambda _: Usage())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage())
     (finding,) = only(examine_database(of(path)), state)
     assert finding.subject == "disk"
 
@@ -194,7 +193,7 @@ def test_a_folder_that_cannot_be_written_is_a_failure(
     def refuse(**options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(database_module.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     (failure,) = only(examine_database(of(tmp_path / "turns.sqlite3")), "failure")
     assert "cannot be written: Permission denied" in failure.text
 
@@ -284,7 +283,7 @@ async def test_a_port_where_catena_answers_already_is_well(server: RunningServer
 
 
 def test_a_wrong_clock_and_few_open_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module.time, "time", lambda: 0.0)
+    monkeypatch.setattr("time.time", lambda: 0.0)
     monkeypatch.setattr(machine_module, "open_files_limit", lambda: (256, 256))
     findings = list(examine_machine(Config(server=ServerSettings(port=0))))
     assert [(each.subject, each.state) for each in findings] == [

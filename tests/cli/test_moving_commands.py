@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,10 @@ async def test_a_client_changes_over_in_the_middle_of_a_chain(
         ids = tmp_path / "ids"
         ids.write_text(f"{tip.id}\n")
         arguments = ["import", "--from-openai", "--ids", str(ids), "--database", str(here)]
-        environment = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": str(official.http.base_url)}
+        environment: dict[str, Any] = {
+            "OPENAI_API_KEY": "sk-x",
+            "OPENAI_BASE_URL": str(official.http.base_url),
+        }
         status, _, said = await catena(*arguments)
         assert (status, "OPENAI_API_KEY" in said) == (1, True)
         missing = ["import", "--from-openai", "--ids", "/nowhere/ids", "--database", str(here)]

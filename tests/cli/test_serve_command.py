@@ -74,7 +74,7 @@ async def test_the_first_page_has_lines_to_copy(tmp_path: Path) -> None:
     url = await url_of(process)
     assert process.stdout is not None
     async with asyncio.timeout(LIMIT):
-        lines = []
+        lines: list[str] = []
         while not lines or "Stop with" not in lines[-1]:
             lines.append((await process.stdout.readline()).decode().strip())
     assert any(line.startswith(f"curl -s {url}/responses") and line.endswith("}'") for line in lines)

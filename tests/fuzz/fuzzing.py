@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 
 from catena.config import Config, FileSettings, WebhookSettings
 from catena.upstream.scripted import ScriptedUpstream
@@ -77,14 +78,18 @@ class Fuzzer:
         document = self._session.get(f"{url}/openapi.json", timeout=SECONDS).json()
         change(document)
         self._schema = schemathesis.openapi.from_dict(document)
-        known = load_all_checks() or schemathesis.checks.CHECKS
         self._there: dict[str, str] = {}
-        self._checks = [known.get_one(name) for name in CHECKS]
+        load_all_checks()
+        self._checks = [schemathesis.checks.CHECKS.get_one(name) for name in CHECKS]
 
     @property
     def operations(self) -> dict[str, Any]:
         """Every operation by its label, for instance `GET /v1/models`."""
-        return {each.ok().label: each.ok() for each in self._schema.get_all_operations()}
+        found: dict[str, Any] = {}
+        for each in self._schema.get_all_operations():
+            assert isinstance(each, Ok), each.err()
+            found[each.ok().label] = each.ok()
+        return found
 
     def fuzz(self, operation: Any, *, examples: int, number: int) -> None:
         """Send cases that fit the schema and cases that do not, the same for the same `number`.

@@ -86,7 +86,7 @@ def _of_events(status: int, events: Sequence[Mapping[str, Any]]) -> tuple[Outcom
 
 
 def _of_reply(status: int, events: Sequence[str], reply: Any) -> Outcome:
-    listed = reply.get("output", reply.get("data", ())) if isinstance(reply, dict) else ()
+    listed: Any = reply.get("output", reply.get("data", ())) if isinstance(reply, dict) else ()
     items = [item.get("type", item.get("object")) for item in listed]
     said = " ".join(_said(reply)) if isinstance(reply, dict) and not reply.get("data") else ""
     return Outcome(status, events, said, items)

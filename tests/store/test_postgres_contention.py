@@ -98,13 +98,13 @@ async def test_what_is_being_ended_while_leases_are_renewed_is_not_renewed(
     postgres: TestDatabase, store: PostgresStore
 ) -> None:
     ended, other = await some_runs(store, 2)
+    key = key_of(ended.id)
+    assert key is not None
     async with rival(postgres, PATIENT) as writer, asyncio.timeout(LIMIT):
         await writer.hold(ended, ENDING)
         renewing = asyncio.create_task(store.renew("me", 60, ids_of([ended, other])))
         await waiting(postgres)
-        await writer.connection.execute(
-            "UPDATE turns SET status = 2 WHERE id = $1", (key_of(ended.id) or ())[1]
-        )
+        await writer.connection.execute("UPDATE turns SET status = 2 WHERE id = $1", key[1])
         await writer.commit()
         assert await renewing == [other.id]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -81,7 +82,7 @@ async def test_the_first_to_notice_that_nothing_comes_back_does_not_wait_for_eve
     turn = a_turn()
     await piped.finish(turn)
     pipe.block()
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "delete": lambda: piped.delete("default", turn.id),
         "tree": lambda: piped.tree("default", turn.id),
         "lineage": lambda: piped.lineage.part("default", turn.id, "tree", Page()),
@@ -199,9 +200,10 @@ async def test_the_clock_of_leases_is_the_databases(
     turn = running()
     await store.begin(turn, owner="me", lease=100)
     assert await store.claim("another", 100, limit=5) == []
-    ((left,),) = await store._database.fetch(
+    rows: Any = await store._database.fetch(
         changed(Q["waiting"], sql="SELECT extract(epoch FROM lease_until - now()) FROM turns"), {}
     )
+    ((left,),) = rows
     assert 0 < left <= 100
 
 

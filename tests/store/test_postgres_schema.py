@@ -267,7 +267,8 @@ async def leave_unknown(database: TestDatabase) -> None:
 
 def rows_read(node: dict[str, Any]) -> float:
     kept: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    return kept * node["Actual Loops"]
+    loops: float = node["Actual Loops"]
+    return kept * loops
 
 
 def hot(plans: str) -> Set[str]:

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from catena.feed import Feed
 from catena.taps import drawn
@@ -13,9 +14,13 @@ def event(number: int) -> Event:
     )
 
 
+def numbers(events: Sequence[Any]) -> list[int]:
+    return [each.sequence_number for each in events]
+
+
 async def collect(feed: Feed, start: int = 0) -> list[int]:
     async with asyncio.timeout(5):
-        return [each.sequence_number async for batch in feed.follow(start) for each in batch]
+        return [number async for batch in feed.follow(start) for number in numbers(batch)]
 
 
 async def test_followers_from_any_place_see_the_same_events_live_and_afterwards() -> None:
@@ -61,14 +66,14 @@ class Tapping:
         if self.fault is not None:
             raise self.fault
         if self.willing:
-            self.pushed += [each.sequence_number for each in events]
+            self.pushed += numbers(events)
         return self.willing
 
     async def _run(self) -> None:
         async with asyncio.timeout(5), contextlib.aclosing(self._following) as following:
             batch = await drawn(following)
             while batch is not None:
-                self.pulled += [each.sequence_number for each in batch]
+                self.pulled += numbers(batch)
                 batch = await drawn(following, self._take)
 
 
