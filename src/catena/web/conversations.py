@@ -10,7 +10,7 @@ from catena.conversations import Conversations
 from catena.errors import BadRequest, NotFound
 from catena.store import Conversation, Page
 from catena.web.http import Reply, Request, json_reply
-from catena.web.lists import listing
+from catena.web.lists import item_page, item_paging, listing
 from catena.web.responses import check_include
 from catena.web.routes import Routes
 from catena.wire.conversations import (
@@ -93,17 +93,9 @@ class ConversationRoutes:
     async def list_items(self, request: Request) -> Reply:
         (conversation_id,) = request.path_ids
         query = request.query()
-        limit = query.integer("limit", 20, least=1, most=100)
-        order = query.choice("order", "desc", ("asc", "desc"))
+        paging = item_paging(query)
         check_include(query.many("include"))
-        page = await self._conversations.items(
-            request.project,
-            conversation_id,
-            limit=limit,
-            after=query.one("after"),
-            ascending=order == "asc",
-        )
-        return json_reply(listing([listed_item(item) for item in page.items], has_more=page.has_more))
+        return item_page(await self._conversations.items(request.project, conversation_id, **paging))
 
     async def retrieve_item(self, request: Request) -> Reply:
         conversation_id, item_id = request.path_ids

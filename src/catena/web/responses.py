@@ -25,12 +25,11 @@ from catena.runs import Runs, not_in_background
 from catena.store import Turn
 from catena.taps import Tap, Tapped, drawn
 from catena.web.http import Reply, Request, Stream, json_reply
-from catena.web.lists import listing
+from catena.web.lists import item_page, item_paging
 from catena.web.omitted import omitted_headers
 from catena.web.routes import Routes
 from catena.wire import wording
 from catena.wire.events import Event, event_frame
-from catena.wire.items import listed_item
 from catena.wire.request import Includable, decode_create, require_input
 from catena.wire.response import Item, Response
 
@@ -239,19 +238,10 @@ class ResponseRoutes:
     async def input_items(self, request: Request) -> Reply:
         (response_id,) = request.path_ids
         query = request.query()
-        limit = query.integer("limit", 20, least=1, most=100)
-        order = query.choice("order", "desc", ("asc", "desc"))
+        paging = item_paging(query)
         check_include(query.many("include"))
         await self._turn(request.project, response_id)
-        page = await page_of_context(
-            self._store,
-            request.project,
-            response_id,
-            limit=limit,
-            after=query.one("after"),
-            ascending=order == "asc",
-        )
-        return json_reply(listing([listed_item(item) for item in page.items], has_more=page.has_more))
+        return item_page(await page_of_context(self._store, request.project, response_id, **paging))
 
 
 async def attended(run: Run, request: Request) -> Response:
