@@ -159,7 +159,7 @@ def _announced(item: Item) -> Item:
 
 
 def _commands(slot: Slot, item: Item) -> Iterator[ev.Event]:
-    """The events of a shell call, which tell each command."""
+    """The events of a shell call, which tell each command (spec A.1)."""
     if item["type"] != "shell_call":
         return
     take = slot.counter.take

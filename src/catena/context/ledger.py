@@ -57,7 +57,7 @@ _SPOKEN: Final = {
 
 def call_id_of(item: Item) -> str:
     """What a call and its output name each other by."""
-    # The legacy local shell names its call by `id` on the output.
+    # The legacy local shell names its call by `id` on the output (spec appendix A.2).
     found = item.get("call_id")
     if found is None and item.get("type") == "local_shell_call_output":
         found = item.get("id")

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`: turns of the same chains in another dialect.
+"""`/v1/chat/completions`: turns of the same chains in another dialect (spec §1.3, §11).
 
 A completion's `id` can be continued at once, so it is stored unless `store` is false. Listed, and retrieved here, is
 only what was created with an explicit `store: true`, as the official API does.

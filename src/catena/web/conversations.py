@@ -1,4 +1,4 @@
-"""`/v1/conversations`: conversations and their items."""
+"""`/v1/conversations`: conversations and their items (spec §1.2, §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/webhook_endpoints`: who is told of the ends of background responses.
+"""`/v1/webhook_endpoints`: who is told of the ends of background responses (spec §1.5).
 
 A secret is shown when it is made, and never again.
 """
